@@ -1,0 +1,159 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/pipe-pg/pipe/internal/money"
+	"github.com/pipe-pg/pipe/internal/payment"
+)
+
+// A Desk serves what people do: merchants' calls and payers' clicks. It holds no chain and no key.
+type Desk struct {
+	Store    Store
+	Rates    Rates
+	Sender   Sender // for test/callback only
+	Signer   Epocher
+	Render   Renderer
+	Sealer   Sealer
+	Nets     map[money.Currency]Net
+	MaxPrice map[money.Currency]money.Amount
+	// InsecureURLs lets callback and redirect URLs be http: for the demo and for tests.
+	InsecureURLs bool
+	Log          *slog.Logger
+}
+
+// An Epocher tells from which epoch of the signer addresses may be given.
+type Epocher interface {
+	Epoch(ctx context.Context) (uint64, error)
+}
+
+// Authorize finds the application of an API key and checks that it may be called from this address. Errors: unknown-key,
+// ip-not-registered.
+func (d *Desk) Authorize(ctx context.Context, key string, peer netip.Addr) (payment.Application, error) {
+	unknown := payment.Refuse(payment.Unauthorized, payment.WordNoKey,
+		"unknown api key: send the key of your application as api_key or as Authorization: Bearer")
+	unknown.Field = "api_key"
+	var app payment.Application
+	if key == "" || len(key) > payment.MaxKey {
+		return app, unknown
+	}
+	hash := sha256.Sum256([]byte(key))
+	err := d.Store.View(ctx, func(tx Tx) error {
+		k, err := tx.KeyByHash(hash[:])
+		if errors.Is(err, payment.ErrAbsent) || err == nil && !k.ExpiresAt.IsZero() && !tx.Now().Before(k.ExpiresAt) {
+			return unknown
+		}
+		if err != nil {
+			return err
+		}
+		app, err = tx.Application(k.ApplicationID)
+		return err
+	})
+	if err != nil {
+		return app, err
+	}
+	peer = peer.Unmap()
+	for _, n := range app.Networks {
+		if n.Contains(peer) {
+			return app, nil
+		}
+	}
+	return app, payment.Refuse(payment.Forbidden, payment.WordIP,
+		"this IP address, %s, is not registered for the application: register it, then call again", peer)
+}
+
+// Invoice is one of the application's invoices. Error: no-such-invoice, also for another application's.
+func (d *Desk) Invoice(ctx context.Context, app payment.ID, id payment.ID) (payment.Facts, error) {
+	var f payment.Facts
+	err := d.Store.View(ctx, func(tx Tx) (err error) {
+		f, err = ownFacts(tx, app, id)
+		return err
+	})
+	return f, err
+}
+
+func ownFacts(tx Tx, app payment.ID, id payment.ID) (payment.Facts, error) {
+	f, err := tx.Facts(id)
+	if errors.Is(err, payment.ErrAbsent) || err == nil && f.Invoice.ApplicationID != app {
+		return f, noInvoice()
+	}
+	return f, err
+}
+
+func noInvoice() error {
+	e := payment.Refuse(payment.NotFound, payment.WordNoInvoice, "no such invoice: check invoice_id")
+	e.Field = "invoice_id"
+	return e
+}
+
+// A TestCall is what came of a sample callback.
+type TestCall struct {
+	URL    string
+	Fields []payment.Field // what was sent as data
+	Answer payment.Answer
+}
+
+// TestCallback sends the sample of an invoice, as it would read once paid, to url or to the invoice's own callback_url. It
+// changes nothing. An answer that is not ok is not an error here: the caller shows why.
+func (d *Desk) TestCallback(ctx context.Context, app payment.Application, id payment.ID, url string) (TestCall, error) {
+	var call TestCall
+	var msg payment.Message
+	err := d.Store.View(ctx, func(tx Tx) error {
+		f, err := ownFacts(tx, app.ID, id)
+		if err != nil {
+			return err
+		}
+		call.URL = f.Invoice.CallbackURL
+		if url != "" {
+			if call.URL, err = d.shopURL(app, "callback_url", url); err != nil {
+				return err
+			}
+		}
+		call.Fields = payment.Sample(f, tx.Now())
+		msg.ID = "test_" + string(tx.NewID())
+		msg.Secrets, err = d.secrets(app, tx.Now())
+		return err
+	})
+	if err != nil {
+		return call, err
+	}
+	msg.URL = call.URL
+	msg.ContentType, msg.Body = d.Render(1, "success", call.Fields, app.Callback.Encoding)
+	call.Answer = d.Sender.Send(ctx, msg)
+	return call, nil
+}
+
+func (d *Desk) secrets(app payment.Application, now time.Time) ([][]byte, error) {
+	return openSecrets(d.Sealer, app, now)
+}
+
+// openSecrets are the clear secrets that sign an application's callbacks at a time, the current one first.
+func openSecrets(s Sealer, app payment.Application, now time.Time) ([][]byte, error) {
+	var all [][]byte
+	for _, secret := range app.Callback.Secrets {
+		if !secret.Until.IsZero() && !now.Before(secret.Until) {
+			continue
+		}
+		clear, err := s.Open(secret.Sealed)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, clear)
+	}
+	return all, nil
+}
+
+// net is the network on which the application takes a coin.
+func (d *Desk) net(coin money.Currency) (Net, error) {
+	n, ok := d.Nets[coin]
+	if !ok {
+		return Net{}, payment.Malformed("coin", "%s is not taken here", strings.ToUpper(string(coin)))
+	}
+	return n, nil
+}

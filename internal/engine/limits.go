@@ -1,0 +1,49 @@
+package engine
+
+import "time"
+
+const (
+	// BlocksPerStep bounds how many blocks one step of the watcher connects or disconnects.
+	BlocksPerStep = 64
+	// KeepBlocks is how many recent blocks each network's cursor keeps, which bounds the depth of a reorganisation that is
+	// undone step by step.
+	KeepBlocks = 2_000
+	// Batch bounds the lists that a step reads at once.
+	Batch = 500
+	// HotAccounts bounds the accounts weighed at every block (ethereum.ActiveSet).
+	HotAccounts = 5_000
+	// HotFor is how long an address is weighed at every block after its last quote ended; after that it is weighed in the
+	// recount.
+	HotFor = 48 * time.Hour
+	// RecountEvery is the time within which every address is weighed once (ethereum.FullSweep).
+	RecountEvery = 24 * time.Hour
+	// MaxSkew is how far the clock and a network's newest block may differ before nothing expires any more.
+	MaxSkew = 5 * time.Minute
+	// BreakerFor is how long a deep reorganisation doubles the required depth.
+	BreakerFor = 24 * time.Hour
+
+	// PoolSize is how many addresses are kept ready per merchant and network at first; it doubles with use up to MaxPool.
+	PoolSize = 20
+	// MaxPool bounds PoolSize's doubling.
+	MaxPool = 1_000
+	// ReleaseBatch bounds the addresses asked of the signer in one call.
+	ReleaseBatch = 200
+
+	// CallbackLease is how long a claimed callback is left to its worker: well above the longest send.
+	CallbackLease = 60 * time.Second
+	// CallbackBatch bounds the callbacks claimed at once (webhook.Global).
+	CallbackBatch = 64
+	// CallbackPerOrigin bounds the callbacks of one origin under way at once (webhook.PerOrigin).
+	CallbackPerOrigin = 2
+
+	// IdempotencyKeep is how long an Idempotency-Key is remembered (contract: at least 24 h).
+	IdempotencyKeep = 72 * time.Hour
+	// TimelineLimit bounds the events shown of one invoice.
+	TimelineLimit = 500
+	// EventOverlap is how far the tail of the log looks back, for rows that commit late.
+	EventOverlap = 10 * time.Second
+	// SeenWindow: a tail remembers the events of this long, so that none wakes twice.
+	TailBatch = 1_000
+	// Subscribers bounds the open pages of one process.
+	Subscribers = 20_000
+)

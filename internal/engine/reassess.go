@@ -1,0 +1,143 @@
+package engine
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/pipe-pg/pipe/internal/money"
+	"github.com/pipe-pg/pipe/internal/payment"
+)
+
+// A teller writes what changes must be told.
+type teller struct {
+	nets   map[money.Currency]Net
+	render Renderer
+}
+
+func (d *Desk) teller() teller { return teller{d.Nets, d.Render} }
+
+// reassess computes an invoice anew from its facts and saves what changed: status, event and callback in this one
+// transaction. It is the only place that saves a status. A crash before the commit leaves everything as it was, and the
+// stirred row makes the next step do it again.
+func reassess(tx Tx, t teller, id payment.ID) error {
+	f, err := tx.Facts(id)
+	if err != nil {
+		return err
+	}
+	sight, err := t.sight(tx, f)
+	if err != nil {
+		return err
+	}
+	a := payment.Assess(f, sight)
+	was, is := f.Invoice.Told, a.Told(f.Invoice.Told, tx.Now())
+	if was == is {
+		return nil
+	}
+	if err := payment.InvoiceEdges.Check(was.Status, is.Status); err != nil {
+		return fmt.Errorf("invoice %s: %w", id, err)
+	}
+	f.Invoice.Told, f.Invoice.UpdatedAt = is, tx.Now()
+	if err := tx.SwapInvoice(f.Invoice); err != nil {
+		return err
+	}
+	return t.announce(tx, f, was)
+}
+
+// sight is the moment up to which the invoice's networks have been seen completely, and never after the clock. Without a
+// quote no chain matters.
+func (t teller) sight(tx Tx, f payment.Facts) (time.Time, error) {
+	sight := tx.Now()
+	for _, q := range f.Quotes {
+		s, err := tx.NetworkState(q.Network)
+		if err != nil {
+			return sight, fmt.Errorf("sight of %s: %w", q.Network, err)
+		}
+		if s.Sight.Before(sight) {
+			sight = s.Sight
+		}
+	}
+	return sight, nil
+}
+
+// announce writes the event and the callback that a change owes.
+func (t teller) announce(tx Tx, f payment.Facts, was payment.Told) error {
+	is := f.Invoice.Told
+	err := tx.AddEvent(payment.Event{
+		ID: tx.NewID(), InvoiceID: f.Invoice.ID, Kind: kindOf(was, is), At: tx.Now(),
+		Data: map[string]string{
+			"status": strconv.Itoa(int(is.Status)), "deposit_status": strconv.Itoa(int(is.Deposit)),
+			"seen": is.Seen, "confirmed": is.Confirmed, "marks": strconv.Itoa(int(is.Marks)),
+		},
+	})
+	if err != nil {
+		return err
+	}
+	app, err := tx.Application(f.Invoice.ApplicationID)
+	if err != nil {
+		return err
+	}
+	for _, n := range owed(was, is, app.Callback) {
+		if err := t.owe(tx, f, app, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// kindOf names a change for the log: the weightiest of what happened.
+func kindOf(was, is payment.Told) payment.EventKind {
+	switch {
+	case was.Status != is.Status && is.Status == payment.Paid:
+		return payment.EventPaid
+	case was.Status != is.Status && is.Status == payment.Expired:
+		return payment.EventExpired
+	case was.Status != is.Status && is.Status == payment.Refunded:
+		return payment.EventRefunded
+	case !was.Marks.Has(payment.MarkReversed) && is.Marks.Has(payment.MarkReversed):
+		return payment.EventReversed
+	case was.Marks.Has(payment.MarkReversed) && !is.Marks.Has(payment.MarkReversed):
+		return payment.EventRestored
+	case was.Seen != is.Seen || was.Confirmed != is.Confirmed || was.Deposit != is.Deposit:
+		return payment.EventDeposit
+	}
+	return payment.EventChanged
+}
+
+// A notice is one callback that a change owes.
+type notice struct {
+	code    int
+	message string
+}
+
+// CodeReversed is the code of the callback that tells a reversal (contract).
+const CodeReversed = 4092
+
+// owed lists the callbacks of a change: paid always, the others where the application switched them on.
+func owed(was, is payment.Told, on payment.CallbackSettings) []notice {
+	success := notice{1, "success"}
+	var all []notice
+	if was.Status != is.Status {
+		if is.Status == payment.Paid || is.Status == payment.Expired && on.Expired || is.Status == payment.Refunded && on.Refunded {
+			all = append(all, success)
+		}
+	} else if on.Seen && is.Status == payment.Waiting && was.Deposit == payment.NoDeposit && is.Deposit != payment.NoDeposit {
+		all = append(all, success)
+	}
+	if on.Reversed && is.Marks.Has(payment.MarkReversed) && !was.Marks.Has(payment.MarkReversed) {
+		all = append(all, notice{CodeReversed, "reversed: the network took back the deposit of this paid invoice; hold the goods"})
+	}
+	return all
+}
+
+// owe writes the outbox row. Its body is fixed here, so that what is told is the state that was committed with it.
+func (t teller) owe(tx Tx, f payment.Facts, app payment.Application, n notice) error {
+	contentType, body := t.render(n.code, n.message, payment.Statement(f), app.Callback.Encoding)
+	_, err := tx.AddCallback(payment.Callback{
+		ID: tx.NewID(), InvoiceID: f.Invoice.ID, ApplicationID: app.ID,
+		URL: f.Invoice.CallbackURL, Origin: originOf(f.Invoice.CallbackURL),
+		Status: f.Invoice.Told.Status, Code: n.code, ContentType: contentType, Body: body,
+		State: payment.CallbackOpen, CreatedAt: tx.Now(), DueAt: tx.Now(),
+	})
+	return err
+}
