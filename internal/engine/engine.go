@@ -80,11 +80,13 @@ type InvoiceTx interface {
 	// UpdatedAt).
 	SwapInvoice(i payment.Invoice) error
 	AddQuote(q payment.Quote) error
-	// DueInvoices are waiting invoices whose deadline is not after t, the oldest deadline first.
-	DueInvoices(t time.Time, limit int) ([]payment.ID, error)
+	// DueInvoices are waiting invoices whose deadline is not after t, after an id in id order.
+	DueInvoices(t time.Time, after payment.ID, limit int) ([]payment.ID, error)
 	// Stir notes that facts of an invoice changed and that it must be assessed anew; Stirred are those noted for a
 	// network's invoices; Calm takes the note back.
+	// Stir of what is stirred already changes nothing.
 	Stir(id payment.ID, network money.Network) error
+	IsStirred(id payment.ID, network money.Network) (bool, error)
 	Stirred(network money.Network, limit int) ([]payment.ID, error)
 	Calm(id payment.ID, network money.Network) error
 }
@@ -148,7 +150,9 @@ type DepositTx interface {
 type BlockTx interface {
 	// Cursor is the top block; payment.ErrAbsent before the first one.
 	Cursor(network money.Network) (chain.Block, error)
-	BlockAt(network money.Network, height uint64) (chain.Block, error)
+	// RecentBlocks are the newest ones, at most limit, in ascending order without gaps; none before the first one.
+	RecentBlocks(network money.Network, limit int) ([]chain.Block, error)
+	// PushBlock adds a block above the top one. A block at that height already: payment.ErrConflict.
 	PushBlock(network money.Network, b chain.Block) error
 	// PopBlock removes the top block, which must be this one.
 	PopBlock(network money.Network, b chain.Block) error
@@ -268,8 +272,11 @@ type Renderer func(code int, message string, fields []payment.Field, e payment.E
 type Signer interface {
 	// Release derives addresses ahead: none of them was ever released before, also not before a crash or a restore.
 	Release(ctx context.Context, w chain.Want) (chain.Batch, error)
-	// Epoch is the epoch of the addresses released now.
+	// Epoch is the epoch of the addresses released now. NewEpoch begins the next one.
 	Epoch(ctx context.Context) (uint64, error)
+	NewEpoch(ctx context.Context) (uint64, error)
+	// Mark is one above the highest index ever released of a branch on a network.
+	Mark(ctx context.Context, branch uint32, network money.Network) (uint32, error)
 }
 
 // A Sealer encrypts secrets that the program must be able to read again.
@@ -288,8 +295,13 @@ type Net struct {
 	MaxBlind time.Duration
 	// BreakerDepth is how deep a reorganisation doubles the required depth for a day; 0: never.
 	BreakerDepth uint64
-	// DropAfter is how long a deposit seen outside blocks may be missing there before it counts as dropped.
-	DropAfter time.Duration
+	// DropAfter is how long a deposit seen outside blocks may be missing there before it counts as dropped, where the
+	// node tells all that it has outside blocks; ForgetAfter is the same where it does not.
+	DropAfter, ForgetAfter time.Duration
+	// MaxAhead is how far the newest block's time may be ahead of the clock before the clock is not believed; 0: any.
+	MaxAhead time.Duration
+	// Accounts: the chain keeps balances of accounts, which the recount weighs.
+	Accounts bool
 	// BlockTime is the usual time between blocks, for estimates on pages.
 	BlockTime time.Duration
 }

@@ -19,13 +19,16 @@ const (
 	RecountEvery = 24 * time.Hour
 	// MaxSkew is how far the clock and a network's newest block may differ before nothing expires any more.
 	MaxSkew = 5 * time.Minute
-	// BreakerFor is how long a deep reorganisation doubles the required depth.
-	BreakerFor = 24 * time.Hour
+
+	// FinalityStall is how many blocks the chain may grow beyond what it calls final before its finality counts as stalled.
+	FinalityStall = 96
 
 	// PoolSize is how many addresses are kept ready per merchant and network at first; it doubles with use up to MaxPool.
 	PoolSize = 20
 	// MaxPool bounds PoolSize's doubling.
 	MaxPool = 1_000
+	// ReleaseOverlap is how far back the watch set looks for released addresses whose rows commit late.
+	ReleaseOverlap = time.Minute
 	// ReleaseBatch bounds the addresses asked of the signer in one call.
 	ReleaseBatch = 200
 
@@ -36,13 +39,16 @@ const (
 	// CallbackPerOrigin bounds the callbacks of one origin under way at once (webhook.PerOrigin).
 	CallbackPerOrigin = 2
 
+	// BookWithin is how long a stopping process may take to book what a shop answered.
+	BookWithin = 5 * time.Second
+
 	// IdempotencyKeep is how long an Idempotency-Key is remembered (contract: at least 24 h).
 	IdempotencyKeep = 72 * time.Hour
 	// TimelineLimit bounds the events shown of one invoice.
 	TimelineLimit = 500
 	// EventOverlap is how far the tail of the log looks back, for rows that commit late.
 	EventOverlap = 10 * time.Second
-	// SeenWindow: a tail remembers the events of this long, so that none wakes twice.
+	// TailBatch bounds the events read at once.
 	TailBatch = 1_000
 	// Subscribers bounds the open pages of one process.
 	Subscribers = 20_000

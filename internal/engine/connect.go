@@ -1,0 +1,316 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pipe-pg/pipe/internal/chain"
+	"github.com/pipe-pg/pipe/internal/ledger"
+	"github.com/pipe-pg/pipe/internal/payment"
+)
+
+// connecting is a block about to be taken in.
+type connecting struct {
+	block chain.Block
+	found chain.Found
+	head  chain.Head
+	scan  scanned
+}
+
+// connect takes in a block: the cursor, the credits as mined deposits, the deposits that are now deep enough as confirmed
+// with their ledger entries, and what the invoices have to say of it. One commit: a crash before it leaves the cursor
+// below the block, and the next step reads it again.
+func (w *Watcher) connect(ctx context.Context, c connecting) error {
+	return w.update(ctx, func(tx Tx) error {
+		if err := w.atCursor(tx, c.block.Parent); err != nil {
+			return err
+		}
+		if err := tx.PushBlock(w.Net.Network, c.block); err != nil {
+			return err
+		}
+		touched := newTouched()
+		for _, credit := range c.found.Credits {
+			if err := w.credit(tx, c, credit, touched); err != nil {
+				return err
+			}
+		}
+		state, err := networkState(tx, w.Net.Network)
+		if err != nil {
+			return err
+		}
+		if err := w.deepen(tx, depthNow{c.block.Height, c.head, state.BreakerUntil}, touched); err != nil {
+			return err
+		}
+		if c.block.Height > KeepBlocks {
+			if err := tx.PruneBlocks(w.Net.Network, c.block.Height-KeepBlocks); err != nil {
+				return err
+			}
+		}
+		return w.say(tx, touched, c.block.Height >= c.head.Tip.Height)
+	})
+}
+
+// touched collects, in order, the invoices whose facts changed, and those whose page should only be woken.
+type touched struct {
+	changed, waiting []payment.ID
+	in               map[payment.ID]bool
+}
+
+func newTouched() *touched { return &touched{in: map[payment.ID]bool{}} }
+
+func (t *touched) change(id payment.ID) {
+	if !t.in[id] {
+		t.in[id] = true
+		t.changed = append(t.changed, id)
+	}
+}
+
+// say assesses the touched invoices anew. At the tip it does so at once; below it, and for invoices whose facts a
+// reorganisation is still moving, it only stirs them, and the step that reaches the tip assesses them: what is told is
+// never a state that existed only on the way.
+func (w *Watcher) say(tx Tx, t *touched, tip bool) error {
+	for _, id := range t.changed {
+		stirred, err := tx.IsStirred(id, w.Net.Network)
+		if err != nil {
+			return err
+		}
+		if tip && !stirred {
+			err = reassess(tx, w.teller(), id)
+		} else if !stirred {
+			err = tx.Stir(id, w.Net.Network)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !tip {
+		return nil
+	}
+	for _, id := range t.waiting {
+		if t.in[id] {
+			continue
+		}
+		t.in[id] = true
+		err := tx.AddEvent(payment.Event{ID: tx.NewID(), InvoiceID: id, Kind: payment.EventConfirming, At: tx.Now()})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// credit books a credit of a block as a mined deposit: a new one, or one that was seen before.
+func (w *Watcher) credit(tx Tx, c connecting, credit chain.Credit, t *touched) error {
+	addr, err := tx.Address(w.Net.Network, credit.To)
+	if errors.Is(err, payment.ErrAbsent) {
+		return nil // the watch set's fingerprint was another address's
+	}
+	if err != nil {
+		return err
+	}
+	if explained, ok := c.scan[addr.Address]; ok && !explained.Equal(addr.Balance) && w.Net.Accounts {
+		first := true
+		for _, earlier := range c.found.Credits { // several credits of one block to one account are one look
+			if earlier.Ref == credit.Ref {
+				break
+			}
+			first = first && earlier.To != credit.To
+		}
+		if first {
+			return errMoved
+		}
+	}
+	d, err := tx.Deposit(w.Net.Network, credit.Ref)
+	switch {
+	case errors.Is(err, payment.ErrAbsent):
+		err = w.addMined(tx, c.block, credit, addr)
+	case err == nil && (d.State == payment.Mined || d.State == payment.Confirmed):
+		return nil // known already
+	case err == nil:
+		err = w.mine(tx, c.block, d)
+	}
+	if err != nil {
+		return err
+	}
+	addr.Balance = addr.Balance.Add(credit.Amount)
+	if hot := tx.Now().Add(HotFor); addr.HotUntil.Before(hot) && addr.State == payment.AddressGiven {
+		addr.HotUntil = hot
+	}
+	if err := tx.SwapAddress(addr); err != nil {
+		return err
+	}
+	if addr.InvoiceID != "" {
+		t.change(addr.InvoiceID)
+	}
+	return nil
+}
+
+func (w *Watcher) addMined(tx Tx, b chain.Block, credit chain.Credit, addr payment.Address) error {
+	d := newDeposit(tx, credit, addr)
+	d.State, d.Height, d.BlockHash, d.BlockTime = payment.Mined, b.Height, b.Hash, b.Time
+	return tx.AddDeposit(d)
+}
+
+func newDeposit(tx Tx, credit chain.Credit, addr payment.Address) payment.Deposit {
+	return payment.Deposit{
+		ID: tx.NewID(), InvoiceID: addr.InvoiceID, Network: addr.Network, Ref: credit.Ref, Address: addr.Address,
+		Amount: credit.Amount, From: credit.From, TxID: credit.TxID, SeenAt: tx.Now(), Spendable: credit.Spendable,
+	}
+}
+
+func (w *Watcher) mine(tx Tx, b chain.Block, d payment.Deposit) error {
+	if err := payment.DepositEdges.Check(d.State, payment.Mined); err != nil {
+		return fmt.Errorf("deposit %s: %w", d.Ref, err)
+	}
+	d.State, d.Height, d.BlockHash, d.BlockTime = payment.Mined, b.Height, b.Hash, b.Time
+	return tx.SwapDeposit(d)
+}
+
+// depthNow is what depth is counted from.
+type depthNow struct {
+	height  uint64
+	head    chain.Head
+	breaker time.Time
+}
+
+// deepen confirms the mined deposits that are deep enough now.
+func (w *Watcher) deepen(tx Tx, now depthNow, t *touched) error {
+	for after := payment.ID(""); ; {
+		page, err := tx.OpenDeposits(w.Net.Network, after, Batch)
+		if err != nil {
+			return err
+		}
+		for _, d := range page {
+			after = d.ID
+			if d.State != payment.Mined || d.InvoiceID == "" {
+				continue
+			}
+			inv, err := tx.Invoice(d.InvoiceID)
+			if err != nil {
+				return err
+			}
+			if !deep(d, inv.Policy.Depths[d.Amount.Currency()], now, tx.Now()) {
+				t.waiting = append(t.waiting, d.InvoiceID)
+				continue
+			}
+			if err := confirm(tx, d); err != nil {
+				return err
+			}
+			t.change(d.InvoiceID)
+		}
+		if len(page) < Batch {
+			return nil
+		}
+	}
+}
+
+// deep tells whether a mined deposit counts: enough blocks, doubled while the breaker is on, or final where the chain's
+// finality is asked for. A coinbase output counts only once it can be spent.
+func deep(d payment.Deposit, need payment.Depth, now depthNow, clock time.Time) bool {
+	if d.Height > now.height || d.Spendable > now.height+1 {
+		return false
+	}
+	have, blocks := int64(now.height-d.Height+1), int64(need.Blocks)
+	if need.Final {
+		if now.head.Final >= d.Height {
+			return true
+		}
+		stalled := now.head.Final > 0 && now.head.Tip.Height > now.head.Final+FinalityStall
+		return stalled && need.Stall > 0 && have >= int64(need.Stall)
+	}
+	if clock.Before(now.breaker) {
+		blocks *= 2
+	}
+	return have >= max(blocks, 1)
+}
+
+// confirm counts a deposit, with its ledger entry.
+func confirm(tx Tx, d payment.Deposit) error {
+	if err := payment.DepositEdges.Check(d.State, payment.Confirmed); err != nil {
+		return fmt.Errorf("deposit %s: %w", d.Ref, err)
+	}
+	d.State = payment.Confirmed
+	d.Turn++
+	if err := tx.SwapDeposit(d); err != nil {
+		return err
+	}
+	return tx.Post(ledger.ConfirmDeposit(bookDeposit(d)))
+}
+
+func bookDeposit(d payment.Deposit) ledger.Deposit {
+	return ledger.Deposit{Network: d.Network, Ref: d.Ref, Turn: d.Turn, Invoice: string(d.InvoiceID), Amount: d.Amount}
+}
+
+// disconnect gives up the top block: its deposits step back, confirmed ones with the opposite ledger entry. The invoices
+// are only stirred here, and assessed when the new branch has been followed to its tip. One commit.
+func (w *Watcher) disconnect(ctx context.Context, b chain.Block, fork uint64) error {
+	return w.update(ctx, func(tx Tx) error {
+		if err := w.atCursor(tx, b.Hash); err != nil {
+			return err
+		}
+		if err := tx.PopBlock(w.Net.Network, b); err != nil {
+			return err
+		}
+		all, err := tx.BlockDeposits(w.Net.Network, b.Hash)
+		if err != nil {
+			return err
+		}
+		for _, d := range all {
+			if err := w.stepBack(tx, d); err != nil {
+				return err
+			}
+		}
+		return w.breaker(ctx, tx, b.Height-fork)
+	})
+}
+
+// stepBack takes a deposit out of its block. One that no transaction explains cannot wait outside blocks: it is gone, and
+// if the new branch has the coins too they come as another credit.
+func (w *Watcher) stepBack(tx Tx, d payment.Deposit) error {
+	is := payment.Seen
+	switch {
+	case d.State == payment.Confirmed:
+		if err := tx.Post(ledger.ReverseDeposit(bookDeposit(d))); err != nil {
+			return err
+		}
+		is = payment.Reversed
+	case d.TxID == "":
+		is = payment.Dropped
+	}
+	if err := payment.DepositEdges.Check(d.State, is); err != nil {
+		return fmt.Errorf("deposit %s: %w", d.Ref, err)
+	}
+	d.State, d.Height, d.BlockHash, d.BlockTime = is, 0, "", time.Time{}
+	if err := tx.SwapDeposit(d); err != nil {
+		return err
+	}
+	addr, err := tx.Address(w.Net.Network, d.Address)
+	if err != nil {
+		return err
+	}
+	addr.Balance = addr.Balance.Sub(d.Amount)
+	if err := tx.SwapAddress(addr); err != nil {
+		return err
+	}
+	delete(w.pending, d.Ref)
+	if d.InvoiceID == "" {
+		return nil
+	}
+	return tx.Stir(d.InvoiceID, w.Net.Network)
+}
+
+// breaker doubles the required depth for a day after a deep reorganisation.
+func (w *Watcher) breaker(ctx context.Context, tx Tx, depth uint64) error {
+	if w.Net.BreakerDepth == 0 || depth < w.Net.BreakerDepth {
+		return nil
+	}
+	s, err := networkState(tx, w.Net.Network)
+	if err != nil {
+		return err
+	}
+	s.BreakerUntil = tx.Now().Add(chain.BreakerFor)
+	w.Log.WarnContext(ctx, "deep reorganisation: required depths are doubled", "network", w.Net.Network, "depth", depth, "until", s.BreakerUntil)
+	return tx.SaveNetworkState(s)
+}

@@ -1,0 +1,159 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/pipe-pg/pipe/internal/payment"
+)
+
+// Lanes keep shops apart: how many sends of one origin may be under way, and which origins are broken just now. Safe for
+// concurrent use.
+type Lanes interface {
+	// Blocked are the origins to which nothing may be sent now.
+	Blocked() []string
+	// TryEnter takes a place for one send, or tells that there is none.
+	TryEnter(origin string) bool
+	// Leave gives the place back. ok tells whether the shop answered as it should.
+	Leave(origin string, ok bool)
+}
+
+// A Courier sends due callbacks: at least once each, in order per invoice, one slow shop delaying nobody else.
+type Courier struct {
+	Store  Store
+	Sender Sender
+	Sealer Sealer
+	Lanes  Lanes
+	// Pause is the pause after so many attempts, and false when the schedule is used up.
+	Pause func(attempts int) (time.Duration, bool)
+	Log   *slog.Logger
+
+	sends sync.WaitGroup
+	// mu owns fatal: the first failure of the store in a send, answered by the next Step.
+	mu    sync.Mutex
+	fatal error
+}
+
+// Step claims due callbacks and begins to send them; it does not wait for the shops. A crash after the claim leaves the
+// lease: when it is over, the callback is claimed and sent again.
+func (c *Courier) Step(ctx context.Context) error {
+	if err := c.failed(nil); err != nil {
+		return err
+	}
+	var due []payment.Callback
+	err := c.Store.Update(ctx, func(tx Tx) (err error) {
+		due, err = tx.ClaimCallbacks(ClaimCallbacks{
+			Now: tx.Now(), Lease: CallbackLease, Limit: CallbackBatch, PerOrigin: CallbackPerOrigin, Skip: c.Lanes.Blocked(),
+		})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("claim callbacks: %w", err)
+	}
+	for _, cb := range due {
+		if !c.Lanes.TryEnter(cb.Origin) {
+			if err := c.giveBack(ctx, cb); err != nil {
+				return err
+			}
+			continue
+		}
+		c.sends.Add(1)
+		go func() {
+			defer c.sends.Done()
+			delivered, err := c.deliver(ctx, cb)
+			c.Lanes.Leave(cb.Origin, delivered)
+			if err != nil && ctx.Err() == nil {
+				c.Log.ErrorContext(ctx, "callback could not be booked", "callback", cb.ID, "error", c.failed(err))
+			}
+		}()
+	}
+	return nil
+}
+
+// Wait returns when no send is under way.
+func (c *Courier) Wait() { c.sends.Wait() }
+
+// failed notes the first failure, and answers and forgets the one noted when called with nil.
+func (c *Courier) failed(err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		err, c.fatal = c.fatal, nil
+		return err
+	}
+	if c.fatal == nil {
+		c.fatal = err
+	}
+	return err
+}
+
+// giveBack ends the claim of a callback whose lane is full; no attempt is used up.
+func (c *Courier) giveBack(ctx context.Context, cb payment.Callback) error {
+	cb.LeaseUntil = time.Time{}
+	err := c.Store.Update(ctx, func(tx Tx) error { return tx.SwapCallback(cb, cb.Fence) })
+	if errors.Is(err, payment.ErrConflict) {
+		return nil // its lease ran out and another worker has it
+	}
+	return err
+}
+
+// deliver sends one callback and books what came of it. A crash between the two sends it again later: the shop knows it by
+// its webhook-id.
+func (c *Courier) deliver(ctx context.Context, cb payment.Callback) (delivered bool, err error) {
+	msg := payment.Message{ID: string(cb.ID), URL: cb.URL, ContentType: cb.ContentType, Body: cb.Body}
+	err = c.Store.View(ctx, func(tx Tx) error {
+		app, err := tx.Application(cb.ApplicationID)
+		if err != nil {
+			return err
+		}
+		msg.Secrets, err = openSecrets(c.Sealer, app, tx.Now())
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("prepare callback: %w", err)
+	}
+	answer := c.Sender.Send(ctx, msg)
+	if ctx.Err() != nil && !answer.Delivered {
+		return false, ctx.Err() // we are stopping: what was cut off by us is no verdict on the shop
+	}
+	// What the shop said is booked even while stopping.
+	book, cancel := context.WithTimeout(context.WithoutCancel(ctx), BookWithin)
+	defer cancel()
+	err = c.Store.Update(book, func(tx Tx) error { return c.book(tx, cb, answer) })
+	if errors.Is(err, payment.ErrConflict) {
+		return answer.Delivered, nil // the lease ran out and another worker took over; its word counts
+	}
+	c.Log.InfoContext(ctx, "callback", "callback", cb.ID, "invoice", cb.InvoiceID, "attempt", cb.Attempts+1,
+		"delivered", answer.Delivered, "verdict", answer.Verdict, "http", answer.Status, "took", answer.Took)
+	return answer.Delivered, err
+}
+
+func (c *Courier) book(tx Tx, cb payment.Callback, answer payment.Answer) error {
+	cb.Attempts++
+	err := tx.AddAttempt(payment.Attempt{
+		CallbackID: cb.ID, N: cb.Attempts, At: tx.Now(), Took: answer.Took, HTTPStatus: answer.Status,
+		Verdict: answer.Verdict, Detail: answer.Detail, Answer: answer.Body,
+	})
+	if err != nil {
+		return err
+	}
+	is := payment.CallbackOpen
+	pause, again := c.Pause(cb.Attempts)
+	switch {
+	case answer.Delivered:
+		is, cb.DoneAt = payment.CallbackDelivered, tx.Now()
+	case !again:
+		is, cb.DoneAt = payment.CallbackParked, tx.Now()
+	default:
+		cb.DueAt = tx.Now().Add(pause)
+	}
+	if err := payment.CallbackEdges.Check(cb.State, is); err != nil {
+		return err
+	}
+	cb.State, cb.LeaseUntil = is, time.Time{}
+	return tx.SwapCallback(cb, cb.Fence)
+}

@@ -1,0 +1,275 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pipe-pg/pipe/internal/chain"
+	"github.com/pipe-pg/pipe/internal/payment"
+)
+
+// atTip ends a look at the network: what waits outside blocks is taken in, what is not there any more is dropped, the
+// invoices that were stirred are assessed, and sight moves to the time at which this look began: everything that the
+// network showed until then has been seen.
+func (w *Watcher) atTip(ctx context.Context, head chain.Head, began time.Time) error {
+	p, err := w.Reader.Pending(ctx, chain.Watch{Has: w.set.has})
+	if err != nil {
+		return w.trouble(ctx, fmt.Errorf("read what waits outside blocks: %w", err))
+	}
+	if err := w.see(ctx, p); err != nil {
+		return err
+	}
+	if err := w.drop(ctx, p); err != nil {
+		return err
+	}
+	if err := w.saw(ctx, head, began); err != nil {
+		return err
+	}
+	return w.settleDown(ctx)
+}
+
+// see takes in credits outside blocks: never as money, but the time they were first seen counts.
+func (w *Watcher) see(ctx context.Context, p chain.Pending) error {
+	var fresh []chain.Credit
+	for _, c := range p.Credits {
+		if told, ok := w.pending[c.Ref]; !ok || time.Since(told) > w.Net.DropAfter/2 {
+			fresh = append(fresh, c)
+		}
+	}
+	for len(fresh) > 0 {
+		page := fresh[:min(len(fresh), Batch)]
+		fresh = fresh[len(page):]
+		err := w.update(ctx, func(tx Tx) error {
+			t := newTouched()
+			for _, c := range page {
+				if err := w.seeOne(tx, c, t); err != nil {
+					return err
+				}
+			}
+			return w.say(tx, t, true)
+		})
+		if err != nil {
+			return err
+		}
+		for _, c := range page {
+			w.pending[c.Ref] = time.Now()
+		}
+	}
+	return nil
+}
+
+func (w *Watcher) seeOne(tx Tx, c chain.Credit, t *touched) error {
+	addr, err := tx.Address(w.Net.Network, c.To)
+	if errors.Is(err, payment.ErrAbsent) || err == nil && addr.InvoiceID == "" {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	d, err := tx.Deposit(w.Net.Network, c.Ref)
+	if errors.Is(err, payment.ErrAbsent) {
+		d = newDeposit(tx, c, addr)
+		d.State, d.PendingAt = payment.Seen, tx.Now()
+		t.change(addr.InvoiceID)
+		return tx.AddDeposit(d)
+	}
+	if err != nil || d.State == payment.Mined || d.State == payment.Confirmed {
+		return err // the node's two answers are of different moments; the block counts
+	}
+	if d.State != payment.Seen {
+		if err := payment.DepositEdges.Check(d.State, payment.Seen); err != nil {
+			return fmt.Errorf("deposit %s: %w", d.Ref, err)
+		}
+		d.State = payment.Seen
+		t.change(addr.InvoiceID)
+	}
+	d.PendingAt = tx.Now()
+	return tx.SwapDeposit(d)
+}
+
+// drop gives up deposits that were seen outside blocks and are not there any more. It is no verdict: if they come back,
+// they are seen again, with the time they were first seen.
+func (w *Watcher) drop(ctx context.Context, p chain.Pending) error {
+	there := make(map[string]bool, len(p.Credits))
+	for _, c := range p.Credits {
+		there[c.Ref] = true
+	}
+	for ref := range w.pending {
+		if !there[ref] {
+			delete(w.pending, ref)
+		}
+	}
+	patience := w.Net.DropAfter
+	if !p.Full {
+		patience = w.Net.ForgetAfter
+	}
+	gone, err := w.missing(ctx, there, patience)
+	if err != nil || len(gone) == 0 {
+		return err
+	}
+	return w.update(ctx, func(tx Tx) error {
+		t := newTouched()
+		for _, g := range gone {
+			d, err := tx.Deposit(w.Net.Network, g.Ref)
+			if err != nil {
+				return err
+			}
+			if d.State != payment.Seen || d.Rev != g.Rev {
+				continue
+			}
+			d.State = payment.Dropped
+			if err := tx.SwapDeposit(d); err != nil {
+				return err
+			}
+			t.change(d.InvoiceID)
+		}
+		return w.say(tx, t, true)
+	})
+}
+
+// missing lists seen deposits that have not been outside blocks for longer than patience, at most Batch.
+func (w *Watcher) missing(ctx context.Context, there map[string]bool, patience time.Duration) (gone []payment.Deposit, err error) {
+	err = w.Store.View(ctx, func(tx Tx) error {
+		gone = nil
+		for after := payment.ID(""); ; {
+			page, err := tx.OpenDeposits(w.Net.Network, after, Batch)
+			if err != nil {
+				return err
+			}
+			for _, d := range page {
+				after = d.ID
+				last := d.PendingAt
+				if last.IsZero() {
+					last = d.SeenAt
+				}
+				if d.State == payment.Seen && !there[d.Ref] && tx.Now().Sub(last) >= patience && len(gone) < Batch {
+					gone = append(gone, d)
+				}
+			}
+			if len(page) < Batch {
+				return nil
+			}
+		}
+	})
+	return gone, err
+}
+
+// saw moves the network's sight and confirms what the chain's finality made final since the last block.
+func (w *Watcher) saw(ctx context.Context, head chain.Head, began time.Time) error {
+	return w.update(ctx, func(tx Tx) error {
+		s, err := networkState(tx, w.Net.Network)
+		if err != nil {
+			return err
+		}
+		if head.Final != s.Final {
+			t := newTouched()
+			if err := w.deepen(tx, depthNow{head.Tip.Height, head, s.BreakerUntil}, t); err != nil {
+				return err
+			}
+			t.waiting = nil
+			if err := w.say(tx, t, true); err != nil {
+				return err
+			}
+		}
+		if s.Trouble != "" {
+			w.Log.InfoContext(ctx, "network is believed again", "network", w.Net.Network, "after", tx.Now().Sub(s.TroubleSince))
+		}
+		if began.After(s.Sight) {
+			s.Sight = began
+		}
+		s.Trouble, s.TroubleSince = "", time.Time{}
+		s.Height, s.Final = head.Tip.Height, head.Final
+		return tx.SaveNetworkState(s)
+	})
+}
+
+// settleDown assesses the stirred invoices, each in a transaction of its own, now that the tip was reached.
+func (w *Watcher) settleDown(ctx context.Context) error {
+	for {
+		var ids []payment.ID
+		err := w.Store.View(ctx, func(tx Tx) (err error) {
+			ids, err = tx.Stirred(w.Net.Network, Batch)
+			return err
+		})
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		for _, id := range ids {
+			err := w.update(ctx, func(tx Tx) error {
+				if err := tx.Calm(id, w.Net.Network); err != nil {
+					return err
+				}
+				return reassess(tx, w.teller(), id)
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// Recount weighs the next batch of given addresses at the cursor's block and takes in what the facts do not explain: coins
+// that came while nobody weighed the account. It goes round all addresses for ever.
+func (w *Watcher) Recount(ctx context.Context) error {
+	if !w.Net.Accounts {
+		return nil
+	}
+	var cursor chain.Block
+	var all []chain.Weighed
+	scan := scanned{}
+	err := w.Store.View(ctx, func(tx Tx) (err error) {
+		all = nil
+		if cursor, err = tx.Cursor(w.Net.Network); err != nil {
+			return err
+		}
+		page, err := tx.Addresses(w.Net.Network, w.recount, Batch)
+		for _, a := range page {
+			all = append(all, chain.Weighed{Address: a.Address, Balance: a.Balance})
+			scan[a.Address] = a.Balance
+		}
+		return err
+	})
+	if errors.Is(err, payment.ErrAbsent) {
+		return nil // nothing was followed yet
+	}
+	if err != nil || len(all) == 0 {
+		w.recount = ""
+		return err
+	}
+	credits, err := w.Reader.Weigh(ctx, cursor, all)
+	if err != nil {
+		return fmt.Errorf("weigh %d accounts of %s: %w", len(all), w.Net.Network, err)
+	}
+	if len(credits) > 0 {
+		if err := w.unexplained(ctx, connecting{block: cursor, found: chain.Found{Credits: credits}, scan: scan}); err != nil {
+			return err
+		}
+	}
+	w.recount = all[len(all)-1].Address
+	if len(all) < Batch {
+		w.recount = ""
+	}
+	return nil
+}
+
+// unexplained takes in credits that the recount found at the cursor's block.
+func (w *Watcher) unexplained(ctx context.Context, c connecting) error {
+	err := w.update(ctx, func(tx Tx) error {
+		if err := w.atCursor(tx, c.block.Hash); err != nil {
+			return err
+		}
+		t := newTouched()
+		for _, credit := range c.found.Credits {
+			if err := w.credit(tx, c, credit, t); err != nil {
+				return err
+			}
+		}
+		return w.say(tx, t, true)
+	})
+	if errors.Is(err, errMoved) {
+		return nil // the next round weighs again
+	}
+	return err
+}

@@ -1,0 +1,129 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/pipe-pg/pipe/internal/chain"
+	"github.com/pipe-pg/pipe/internal/money"
+	"github.com/pipe-pg/pipe/internal/payment"
+)
+
+// A Pool keeps addresses ready, so that no request waits for the signer.
+type Pool struct {
+	Store  Store
+	Signer Signer
+	Nets   map[money.Currency]Net
+	Log    *slog.Logger
+
+	checked bool // the store was compared with the signer's journal
+}
+
+// Step fills up every merchant's pool that is at most half full. A crash between the signer's release and the commit loses
+// the indexes of that batch, and nothing else: the signer never releases them again.
+func (p *Pool) Step(ctx context.Context) error {
+	if !p.checked {
+		if err := p.behind(ctx); err != nil {
+			return err
+		}
+		p.checked = true
+	}
+	epoch, err := p.Signer.Epoch(ctx)
+	if err != nil {
+		return fmt.Errorf("ask signer for its epoch: %w", err)
+	}
+	for _, n := range p.Nets {
+		if err := p.levels(ctx, n.Network, epoch, p.fill); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// levels calls do for each merchant's pool on a network.
+func (p *Pool) levels(ctx context.Context, n money.Network, epoch uint64, do func(context.Context, money.Network, PoolLevel) error) error {
+	for after := payment.ID(""); ; {
+		var page []PoolLevel
+		err := p.Store.View(ctx, func(tx Tx) (err error) {
+			page, err = tx.PoolLevels(n, epoch, after, Batch)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("read pool levels: %w", err)
+		}
+		for _, l := range page {
+			after = l.Merchant.ID
+			if err := do(ctx, n, l); err != nil {
+				return err
+			}
+		}
+		if len(page) < Batch {
+			return nil
+		}
+	}
+}
+
+// target is how many addresses to keep ready: PoolSize, doubled with use.
+func target(given int) int {
+	size := PoolSize
+	for size < MaxPool && size < given/5 {
+		size *= 2
+	}
+	return min(size, MaxPool)
+}
+
+func (p *Pool) fill(ctx context.Context, n money.Network, l PoolLevel) error {
+	want := target(l.Given)
+	if l.Free > want/2 {
+		return nil
+	}
+	batch, err := p.Signer.Release(ctx, chain.Want{
+		Merchant: string(l.Merchant.ID), Branch: l.Merchant.Branch, Network: n, Count: min(want-l.Free, ReleaseBatch),
+	})
+	if err != nil {
+		return fmt.Errorf("release addresses of %s for merchant %s: %w", n, l.Merchant.ID, err)
+	}
+	return p.Store.Update(ctx, func(tx Tx) error {
+		all := make([]payment.Address, 0, len(batch.Addresses))
+		for _, r := range batch.Addresses {
+			all = append(all, payment.Address{
+				Network: n, Address: r.Address, MerchantID: l.Merchant.ID, Index: r.Index, Epoch: batch.Epoch,
+				State: payment.AddressFree, Balance: money.Zero(n.Coin()), ReleasedAt: tx.Now(),
+			})
+		}
+		return tx.AddAddresses(all)
+	})
+}
+
+// behind compares the store with the signer's journal. A store that knows less than the journal released is an older
+// copy, or lost the end of a batch: which of its free addresses were given since nobody can tell, so a new epoch begins
+// and all of them are dead.
+func (p *Pool) behind(ctx context.Context) error {
+	old := false
+	for _, n := range p.Nets {
+		err := p.levels(ctx, n.Network, 0, func(ctx context.Context, n money.Network, l PoolLevel) error {
+			mark, err := p.Signer.Mark(ctx, l.Merchant.Branch, n)
+			if err != nil {
+				return fmt.Errorf("ask signer for its marks: %w", err)
+			}
+			if l.Next < mark {
+				old = true
+				p.Log.WarnContext(ctx, "store is behind the signer's journal: its free addresses are given up",
+					"merchant", l.Merchant.ID, "network", n, "store", l.Next, "journal", mark)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if !old {
+		return nil
+	}
+	epoch, err := p.Signer.NewEpoch(ctx)
+	if err != nil {
+		return fmt.Errorf("begin a new epoch: %w", err)
+	}
+	return p.Store.Update(ctx, func(tx Tx) error { return tx.KillAddresses(epoch) })
+}

@@ -1,0 +1,58 @@
+package engine
+
+import (
+	"context"
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/pipe-pg/pipe/internal/money"
+)
+
+// A watchSet tells in memory whether an address may be ours: fingerprints of every address ever released, given or free,
+// so that an address is watched before anybody can pay to it. A false yes is rare and does no harm: whoever credits looks
+// the address up. Its mutex owns the fields below it.
+type watchSet struct {
+	network money.Network
+	seed    maphash.Seed
+
+	mu    sync.RWMutex
+	set   map[uint64]struct{}
+	since time.Time
+}
+
+func newWatchSet(n money.Network) *watchSet {
+	return &watchSet{network: n, seed: maphash.MakeSeed(), set: map[uint64]struct{}{}}
+}
+
+func (s *watchSet) has(address string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, ok := s.set[maphash.String(s.seed, address)]
+	return ok
+}
+
+// refresh adds what was released since the last time. It looks back by ReleaseOverlap, for rows that commit late.
+func (s *watchSet) refresh(ctx context.Context, store Store) error {
+	return store.View(ctx, func(tx Tx) error {
+		began, after := tx.Now(), ""
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		since := s.since
+		for {
+			page, err := tx.ReleasedSince(s.network, since, after, Batch)
+			if err != nil {
+				return err
+			}
+			for _, a := range page {
+				s.set[maphash.String(s.seed, a.Address)] = struct{}{}
+				since, after = a.ReleasedAt, a.Address
+			}
+			if len(page) < Batch {
+				break
+			}
+		}
+		s.since = began.Add(-ReleaseOverlap)
+		return nil
+	})
+}
