@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -157,3 +158,6 @@ func (d *Desk) net(coin money.Currency) (Net, error) {
 	}
 	return n, nil
 }
+
+// FormatSecret writes a callback secret as shops configure it (Standard Webhooks 1.0.0).
+func FormatSecret(clear []byte) string { return "whsec_" + base64.StdEncoding.EncodeToString(clear) }

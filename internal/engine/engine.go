@@ -182,8 +182,8 @@ type LedgerTx interface {
 	// Post books an entry and changes the balances. An entry key that exists is payment.ErrConflict; a balance that would
 	// go below zero is an error that names the account.
 	Post(e ledger.Entry) error
-	// Balances are all accounts but world after an account in text order.
-	Balances(after ledger.Account, limit int) ([]Balance, error)
+	// Balances are those of all accounts but world, in the order of (account, network), after the given pair.
+	Balances(after ledger.Account, network money.Network, limit int) ([]Balance, error)
 	// Entries are those after a number in the order of booking.
 	Entries(after int64, limit int) ([]NumberedEntry, error)
 }

@@ -39,6 +39,8 @@ const (
 	// CallbackPerOrigin bounds the callbacks of one origin under way at once (webhook.PerOrigin).
 	CallbackPerOrigin = 2
 
+	// MaxOverlap is how long an old API key may live beside a new one.
+	MaxOverlap = 30 * 24 * time.Hour
 	// BookWithin is how long a stopping process may take to book what a shop answered.
 	BookWithin = 5 * time.Second
 

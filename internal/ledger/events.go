@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/pipe-pg/pipe/internal/money"
 )
@@ -32,4 +33,17 @@ func ReverseDeposit(d Deposit) Entry {
 		Kind:     DepositReversed,
 		Postings: []Posting{{From: Invoice(d.Invoice), To: World, Network: d.Network, Amount: d.Amount}},
 	}
+}
+
+// DepositKey names a deposit among the entries.
+func DepositKey(network money.Network, ref string) string { return fmt.Sprintf("%s/%s", network, ref) }
+
+// Deposit is the DepositKey of the deposit that an entry books or takes back; false for other entries.
+func (e Entry) Deposit() (key string, ok bool) {
+	key, ok = strings.CutPrefix(e.Key, "deposit/")
+	if !ok {
+		return "", false
+	}
+	key = strings.TrimSuffix(key, "/reversed")
+	return key[:strings.LastIndexByte(key, '/')], true
 }
