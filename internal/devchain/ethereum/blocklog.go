@@ -362,7 +362,7 @@ func (l *blockLog) block(height uint64) (*types.Block, error) {
 }
 
 // pending returns the raw transactions that were neither dropped nor, says the caller, mined.
-func (l *blockLog) pending(mined func(common.Hash) bool) [][]byte {
+func (l *blockLog) pending(mined func(common.Hash) bool) ([][]byte, error) {
 	var raws [][]byte
 	seen := map[common.Hash]bool{}
 	for _, h := range l.txs {
@@ -371,11 +371,13 @@ func (l *blockLog) pending(mined func(common.Hash) bool) [][]byte {
 			continue
 		}
 		seen[h] = true
-		if body, err := l.read(at); err == nil {
-			raws = append(raws, body[1:])
+		body, err := l.read(at)
+		if err != nil {
+			return nil, err
 		}
+		raws = append(raws, body[1:])
 	}
-	return raws
+	return raws, nil
 }
 
 func (l *blockLog) close() error { return errors.Join(l.file.Sync(), l.file.Close()) }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/rawdb"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/eth"
 	"github.com/ethereum/go-ethereum/node"
@@ -131,7 +132,9 @@ func (c *Chain) open(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	c.restorePool()
+	if err := c.restorePool(); err != nil {
+		return err
+	}
 	c.setFinality()
 	c.rpc, err = c.newEndpoint(o)
 	return err
@@ -163,17 +166,32 @@ func (c *Chain) rebuild(ctx context.Context) error {
 
 // restorePool sends the logged transactions that are in no block again. One that the chain has outrun is refused by the
 // pool, which is right.
-func (c *Chain) restorePool() {
-	for _, raw := range c.blocks.pending(func(h common.Hash) bool { return c.minedAt(h) != nil }) {
+func (c *Chain) restorePool() error {
+	var last *types.Block // transactions come in about the order of their blocks, which are slow to read
+	mined := func(h common.Hash) bool {
+		n := rawdb.ReadTxLookupEntry(c.eth.ChainDb(), h)
+		if n == nil {
+			return false
+		}
+		if last == nil || last.NumberU64() != *n {
+			last = c.eth.BlockChain().GetBlockByNumber(*n)
+		}
+		return last != nil && last.Transaction(h) != nil
+	}
+	raws, err := c.blocks.pending(mined)
+	if err != nil {
+		return fmt.Errorf("restore pending transactions: %w", err)
+	}
+	for _, raw := range raws {
 		tx := new(types.Transaction)
 		if err := tx.UnmarshalBinary(raw); err != nil {
-			c.log.Warn("skipping logged transaction", "err", err)
-			continue
+			return fmt.Errorf("decode logged transaction: %w", err)
 		}
 		if err := c.eth.TxPool().Add([]*types.Transaction{tx}, true)[0]; err != nil {
 			c.log.Debug("logged transaction is not pending any more", "txid", tx.Hash().Hex(), "err", err)
 		}
 	}
+	return nil
 }
 
 // URL is the address of the JSON-RPC endpoint. It stays the same over Pause and Resume.

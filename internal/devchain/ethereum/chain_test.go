@@ -319,7 +319,7 @@ func (a *account) address() common.Address {
 	return crypto.PubkeyToAddress(key.PublicKey)
 }
 
-func (a *account) send(to string, value int64) string {
+func (a *account) sign(to string, value int64) *types.Transaction {
 	a.r.t.Helper()
 	key, err := crypto.ToECDSA(a.key)
 	if err != nil {
@@ -333,6 +333,12 @@ func (a *account) send(to string, value int64) string {
 	if err != nil {
 		a.r.t.Fatal(err)
 	}
+	return tx
+}
+
+func (a *account) send(to string, value int64) string {
+	a.r.t.Helper()
+	tx := a.sign(to, value)
 	if err := a.r.client.SendTransaction(a.r.t.Context(), tx); err != nil {
 		a.r.t.Fatal(err)
 	}
@@ -384,6 +390,9 @@ func TestReorgDropsOthersTransactions(t *testing.T) {
 		t.Errorf("sent %s, want %s", again, first)
 	}
 	r.wantStatus(again, 1)
+	r.reorg(1, first)
+	r.reorg(1, first) // gone before
+	r.wantGone(first)
 }
 
 func TestDoubleSpend(t *testing.T) {
@@ -462,14 +471,18 @@ func TestBlockTimes(t *testing.T) {
 		}
 		return int64(h.Time) - now.Unix()
 	}
-	r.mine(2)
-	if at(1) != 1 || at(2) != 2 {
-		t.Errorf("blocks made at once are at %d, %d", at(1), at(2))
-	}
-	now = now.Add(time.Minute)
 	r.mine(10)
-	if at(3) != -9 || at(12) != 0 {
-		t.Errorf("blocks after a minute are at %d to %d", at(3), at(12))
+	if at(1) != -9 || at(10) != 0 {
+		t.Errorf("first blocks are at %d to %d", at(1), at(10))
+	}
+	r.mine(2) // within the same second
+	if at(11) != 1 || at(12) != 2 {
+		t.Errorf("more blocks are at %d, %d", at(11), at(12))
+	}
+	now = now.Add(5 * time.Second)
+	r.mine(2)
+	if at(13) != -1 || at(14) != 0 {
+		t.Errorf("blocks after five seconds are at %d, %d", at(13), at(14))
 	}
 }
 
@@ -528,7 +541,7 @@ func TestModules(t *testing.T) {
 		{r, "miner_setGasLimit", []any{"0x1"}, false},
 		{d, "debug_traceBlockByNumber", []any{"latest", map[string]any{"tracer": "callTracer"}}, true},
 	} {
-		if tc.r == d && tc.method != "eth_chainId" {
+		if tc.r == d {
 			tc.r.mine(1)
 		}
 		var out json.RawMessage

@@ -17,6 +17,9 @@ const (
 	maxRecord = 256 << 20
 	// replayStride is the number of blocks replayed between two moves of the head.
 	replayStride = 256
+	// genesisAge is how far the genesis block is dated back, so that a new chain can be mined in bulk without running
+	// ahead of the clock.
+	genesisAge = time.Hour
 	// safeDepth and finalDepth are how far "safe" and "finalized" trail the head, in blocks, unless told otherwise:
 	// one and two epochs, as on mainnet when all goes well.
 	safeDepth  = 32

@@ -33,7 +33,7 @@ func newOrigin(chainID uint64, now time.Time) (*origin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make faucet key: %w", err)
 	}
-	return &origin{ChainID: chainID, Time: uint64(now.Unix()), FaucetKey: crypto.FromECDSA(key)}, nil
+	return &origin{ChainID: chainID, Time: uint64(now.Add(-genesisAge).Unix()), FaucetKey: crypto.FromECDSA(key)}, nil
 }
 
 // genesis is mainnet's rules up to Osaka from the first block, the faucet's ether and the contracts.
