@@ -1,0 +1,172 @@
+package signer
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/btcsuite/btcd/address/v2"
+	"github.com/btcsuite/btcd/btcutil/v2/hdkeychain"
+	"github.com/btcsuite/btcd/chaincfg/v2"
+	"golang.org/x/crypto/sha3"
+
+	"github.com/pipe-pg/pipe/internal/money"
+)
+
+// ErrNetwork: no network of that name has addresses here.
+var ErrNetwork = errors.New("signer: unknown network")
+
+// A place is where a network's keys lie below the seed (BIP-44): m/purpose'/coin'/branch'/0/index. Two networks may share
+// a place (the Bitcoin test networks do, and all Ethereum chains); their marks are apart, and a deposit counts on its
+// network only.
+type place struct {
+	purpose, coin uint32
+	bitcoin       *chaincfg.Params // nil: Ethereum
+}
+
+// placeOf knows every network that the seam can name. Ethereum's chain id must be in its plain decimal form, so that one
+// chain cannot have two names and two marks.
+func placeOf(n money.Network) (place, error) {
+	switch n.Coin() {
+	case money.BTC:
+		switch n.Name() {
+		case "mainnet":
+			return place{84, 0, &chaincfg.MainNetParams}, nil
+		case "testnet4":
+			return place{84, 1, &chaincfg.TestNet4Params}, nil
+		case "signet":
+			return place{84, 1, &chaincfg.SigNetParams}, nil
+		case "regtest":
+			return place{84, 1, &chaincfg.RegressionNetParams}, nil
+		}
+	case money.ETH:
+		id, err := strconv.ParseUint(n.Name(), 10, 64)
+		if err == nil && id > 0 && strconv.FormatUint(id, 10) == n.Name() {
+			return place{44, 60, nil}, nil
+		}
+	}
+	return place{}, fmt.Errorf("%w: %.80q", ErrNetwork, string(n))
+}
+
+// A keyring derives. mu owns both fields; keys that it gives out are public ones, which no call changes.
+type keyring struct {
+	mu       sync.Mutex
+	master   *hdkeychain.ExtendedKey // nil once closed
+	branches map[branchKey]*hdkeychain.ExtendedKey
+}
+
+type branchKey struct{ purpose, coin, branch uint32 }
+
+func newKeyring(seed []byte) (*keyring, error) {
+	// The parameters only matter for the text form of extended keys, which is never made.
+	master, err := hdkeychain.NewMaster(seed, &chaincfg.MainNetParams)
+	if err != nil {
+		return nil, fmt.Errorf("make master key: %w", err)
+	}
+	return &keyring{master: master, branches: map[branchKey]*hdkeychain.ExtendedKey{}}, nil
+}
+
+// branch is the public key under which a branch's addresses stand: m/purpose'/coin'/branch'/0. It is kept, as it costs five
+// derivations and an address from it only one, and as it is public: no private key stays in memory but the master's.
+func (k *keyring) branch(p place, branch uint32) (*hdkeychain.ExtendedKey, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.master == nil {
+		return nil, ErrClosed
+	}
+	name := branchKey{p.purpose, p.coin, branch}
+	if key := k.branches[name]; key != nil {
+		return key, nil
+	}
+	const hardened = hdkeychain.HardenedKeyStart
+	key := k.master
+	for _, step := range []uint32{hardened + p.purpose, hardened + p.coin, hardened + branch, 0} {
+		next, err := key.Derive(step)
+		if key != k.master {
+			key.Zero()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("derive branch %d: %w", branch, err)
+		}
+		key = next
+	}
+	defer key.Zero()
+	public, err := publicOf(key)
+	if err != nil {
+		return nil, fmt.Errorf("derive branch %d: %w", branch, err)
+	}
+	if len(k.branches) >= MaxBranchKeys {
+		for old := range k.branches {
+			delete(k.branches, old)
+			break
+		}
+	}
+	k.branches[name] = public
+	return public, nil
+}
+
+// publicOf is the public half with memory of its own: Neuter shares it with the private key, which is wiped.
+func publicOf(key *hdkeychain.ExtendedKey) (*hdkeychain.ExtendedKey, error) {
+	point, err := key.ECPubKey()
+	if err != nil {
+		return nil, fmt.Errorf("make public key: %w", err)
+	}
+	version := chaincfg.MainNetParams.HDPublicKeyID
+	return hdkeychain.NewExtendedKey(version[:], point.SerializeCompressed(), key.ChainCode(), make([]byte, 4),
+		key.Depth(), key.ChildIndex(), false), nil
+}
+
+func (k *keyring) close() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.master != nil {
+		k.master.Zero()
+		k.master = nil
+	}
+	k.branches = nil
+}
+
+// addressAt is a branch's address in the network's normal form: bech32 of a witness key hash (BIP-84, BIP-173), or hex
+// with the case checksum of EIP-55.
+func addressAt(p place, branch *hdkeychain.ExtendedKey, index uint32) (string, error) {
+	child, err := branch.Derive(index)
+	if err != nil {
+		return "", fmt.Errorf("derive index %d: %w", index, err)
+	}
+	point, err := child.ECPubKey()
+	if err != nil {
+		return "", fmt.Errorf("derive index %d: %w", index, err)
+	}
+	if p.bitcoin == nil {
+		return ethereumAddress(point.SerializeUncompressed()[1:]), nil
+	}
+	a, err := address.NewAddressWitnessPubKeyHash(address.Hash160(point.SerializeCompressed()), p.bitcoin)
+	if err != nil {
+		return "", fmt.Errorf("write address %d: %w", index, err)
+	}
+	return a.EncodeAddress(), nil
+}
+
+// ethereumAddress is the last 20 bytes of the hash of the point's two coordinates.
+func ethereumAddress(point []byte) string { return checksummed(keccak(point)[12:]) }
+
+// checksummed writes 20 bytes as EIP-55 says: a letter is upper case where the hash of the lower-case text has a nibble
+// of 8 or more.
+func checksummed(raw []byte) string {
+	text := []byte(hex.EncodeToString(raw))
+	sum := hex.EncodeToString(keccak(text))
+	for i, c := range text {
+		if c >= 'a' && sum[i] >= '8' {
+			text[i] = c - 'a' + 'A'
+		}
+	}
+	return "0x" + string(text)
+}
+
+func keccak(data []byte) []byte {
+	h := sha3.NewLegacyKeccak256()
+	h.Write(data) // a hash never fails
+	return h.Sum(nil)
+}
