@@ -20,6 +20,10 @@ type Lanes interface {
 	TryEnter(origin string) bool
 	// Leave gives the place back. ok tells whether the shop answered as it should.
 	Leave(origin string, ok bool)
+	// Cancel gives the place back of a send that was cut short by us, which says nothing of the shop.
+	Cancel(origin string)
+	// Wait is how long to wait before asking again for an origin without a place.
+	Wait(origin string) time.Duration
 }
 
 // A Courier sends due callbacks: at least once each, in order per invoice, one slow shop delaying nobody else.
@@ -65,7 +69,11 @@ func (c *Courier) Step(ctx context.Context) error {
 		go func() {
 			defer c.sends.Done()
 			delivered, err := c.deliver(ctx, cb)
-			c.Lanes.Leave(cb.Origin, delivered)
+			if err != nil {
+				c.Lanes.Cancel(cb.Origin)
+			} else {
+				c.Lanes.Leave(cb.Origin, delivered)
+			}
 			if err != nil && ctx.Err() == nil {
 				c.Log.ErrorContext(ctx, "callback could not be booked", "callback", cb.ID, "error", c.failed(err))
 			}
@@ -93,8 +101,11 @@ func (c *Courier) failed(err error) error {
 
 // giveBack ends the claim of a callback whose lane is full; no attempt is used up.
 func (c *Courier) giveBack(ctx context.Context, cb payment.Callback) error {
-	cb.LeaseUntil = time.Time{}
-	err := c.Store.Update(ctx, func(tx Tx) error { return tx.SwapCallback(cb, cb.Fence) })
+	wait := c.Lanes.Wait(cb.Origin)
+	err := c.Store.Update(ctx, func(tx Tx) error {
+		cb.LeaseUntil = tx.Now().Add(wait)
+		return tx.SwapCallback(cb, cb.Fence)
+	})
 	if errors.Is(err, payment.ErrConflict) {
 		return nil // its lease ran out and another worker has it
 	}

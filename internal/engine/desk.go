@@ -19,7 +19,6 @@ type Desk struct {
 	Store    Store
 	Rates    Rates
 	Sender   Sender // for test/callback only
-	Signer   Epocher
 	Render   Renderer
 	Sealer   Sealer
 	Nets     map[money.Currency]Net
@@ -27,11 +26,6 @@ type Desk struct {
 	// InsecureURLs lets callback and redirect URLs be http: for the demo and for tests.
 	InsecureURLs bool
 	Log          *slog.Logger
-}
-
-// An Epocher tells from which epoch of the signer addresses may be given.
-type Epocher interface {
-	Epoch(ctx context.Context) (uint64, error)
 }
 
 // Authorize finds the application of an API key and checks that it may be called from this address. Errors: unknown-key,

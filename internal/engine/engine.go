@@ -94,7 +94,7 @@ type InvoiceTx interface {
 // AddressTx keeps the pool of addresses. Balances are compared and swapped as everything else.
 type AddressTx interface {
 	AddAddresses(all []payment.Address) error
-	// GiveAddress gives the free address with the lowest index of the merchant, network and epoch to an invoice.
+	// GiveAddress gives the free address with the lowest index of the merchant and network to an invoice.
 	// payment.ErrAbsent: the pool is empty.
 	GiveAddress(g GiveAddress) (payment.Address, error)
 	Address(network money.Network, address string) (payment.Address, error)
@@ -107,8 +107,8 @@ type AddressTx interface {
 	HotAddresses(network money.Network, t time.Time, limit int) ([]payment.Address, error)
 	Addresses(network money.Network, after string, limit int) ([]payment.Address, error)
 	ReleasedSince(network money.Network, t time.Time, after string, limit int) ([]payment.Address, error)
-	// PoolLevels counts free addresses of an epoch and tells the highest index, per merchant, for merchants after an id.
-	PoolLevels(network money.Network, epoch uint64, after payment.ID, limit int) ([]PoolLevel, error)
+	// PoolLevels counts free addresses and tells the highest index, per merchant, for merchants after an id.
+	PoolLevels(network money.Network, after payment.ID, limit int) ([]PoolLevel, error)
 	// KillAddresses makes all free addresses of epochs before this one dead.
 	KillAddresses(epoch uint64) error
 }
@@ -117,7 +117,6 @@ type AddressTx interface {
 type GiveAddress struct {
 	Merchant payment.ID
 	Network  money.Network
-	Epoch    uint64
 	Invoice  payment.ID
 	HotUntil time.Time
 }
@@ -272,11 +271,10 @@ type Renderer func(code int, message string, fields []payment.Field, e payment.E
 type Signer interface {
 	// Release derives addresses ahead: none of them was ever released before, also not before a crash or a restore.
 	Release(ctx context.Context, w chain.Want) (chain.Batch, error)
-	// Epoch is the epoch of the addresses released now. NewEpoch begins the next one.
-	Epoch(ctx context.Context) (uint64, error)
+	// Marks is what the signer's journal says: its epoch and how far every branch has been released.
+	Marks(ctx context.Context) (chain.Marks, error)
+	// NewEpoch begins the next epoch: free addresses of earlier ones are dead.
 	NewEpoch(ctx context.Context) (uint64, error)
-	// Mark is one above the highest index ever released of a branch on a network.
-	Mark(ctx context.Context, branch uint32, network money.Network) (uint32, error)
 }
 
 // A Sealer encrypts secrets that the program must be able to read again.

@@ -226,12 +226,8 @@ func (d *Desk) quote(ctx context.Context, id payment.ID, c Choice, check func(Vi
 	if err != nil {
 		return err
 	}
-	epoch, err := d.Signer.Epoch(ctx)
-	if err != nil {
-		return payment.Refuse(payment.Unavailable, payment.WordNoAddress, "no address can be given just now: try again shortly")
-	}
 	err = d.Store.Update(ctx, func(tx Tx) error {
-		return d.saveQuote(tx, id, freshQuote{c, n, price, epoch, check})
+		return d.saveQuote(tx, id, freshQuote{c, n, price, check})
 	})
 	if errors.Is(err, errSame) {
 		return nil
@@ -244,7 +240,6 @@ type freshQuote struct {
 	choice Choice
 	net    Net
 	price  payment.Price
-	epoch  uint64
 	check  func(View) error
 }
 
@@ -320,7 +315,7 @@ func (d *Desk) addressFor(tx Tx, i payment.Invoice, q freshQuote, hot time.Time)
 		return addr, err
 	}
 	addr, err = tx.GiveAddress(GiveAddress{
-		Merchant: i.MerchantID, Network: q.net.Network, Epoch: q.epoch, Invoice: i.ID, HotUntil: hot,
+		Merchant: i.MerchantID, Network: q.net.Network, Invoice: i.ID, HotUntil: hot,
 	})
 	if errors.Is(err, payment.ErrAbsent) {
 		return addr, payment.Refuse(payment.Unavailable, payment.WordNoAddress,

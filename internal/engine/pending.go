@@ -219,6 +219,9 @@ func (w *Watcher) Recount(ctx context.Context) error {
 	var cursor chain.Block
 	var all []chain.Weighed
 	scan := scanned{}
+	if w.anew.Swap(false) {
+		w.recount = ""
+	}
 	err := w.Store.View(ctx, func(tx Tx) (err error) {
 		all = nil
 		if cursor, err = tx.Cursor(w.Net.Network); err != nil {

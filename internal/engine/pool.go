@@ -29,12 +29,8 @@ func (p *Pool) Step(ctx context.Context) error {
 		}
 		p.checked = true
 	}
-	epoch, err := p.Signer.Epoch(ctx)
-	if err != nil {
-		return fmt.Errorf("ask signer for its epoch: %w", err)
-	}
 	for _, n := range p.Nets {
-		if err := p.levels(ctx, n.Network, epoch, p.fill); err != nil {
+		if err := p.levels(ctx, n.Network, p.fill); err != nil {
 			return err
 		}
 	}
@@ -42,11 +38,11 @@ func (p *Pool) Step(ctx context.Context) error {
 }
 
 // levels calls do for each merchant's pool on a network.
-func (p *Pool) levels(ctx context.Context, n money.Network, epoch uint64, do func(context.Context, money.Network, PoolLevel) error) error {
+func (p *Pool) levels(ctx context.Context, n money.Network, do func(context.Context, money.Network, PoolLevel) error) error {
 	for after := payment.ID(""); ; {
 		var page []PoolLevel
 		err := p.Store.View(ctx, func(tx Tx) (err error) {
-			page, err = tx.PoolLevels(n, epoch, after, Batch)
+			page, err = tx.PoolLevels(n, after, Batch)
 			return err
 		})
 		if err != nil {
@@ -100,22 +96,26 @@ func (p *Pool) fill(ctx context.Context, n money.Network, l PoolLevel) error {
 // copy, or lost the end of a batch: which of its free addresses were given since nobody can tell, so a new epoch begins
 // and all of them are dead.
 func (p *Pool) behind(ctx context.Context) error {
-	old := false
+	marks, err := p.Signer.Marks(ctx)
+	if err != nil {
+		return fmt.Errorf("ask signer for its marks: %w", err)
+	}
+	next := map[place]uint32{}
 	for _, n := range p.Nets {
-		err := p.levels(ctx, n.Network, 0, func(ctx context.Context, n money.Network, l PoolLevel) error {
-			mark, err := p.Signer.Mark(ctx, l.Merchant.Branch, n)
-			if err != nil {
-				return fmt.Errorf("ask signer for its marks: %w", err)
-			}
-			if l.Next < mark {
-				old = true
-				p.Log.WarnContext(ctx, "store is behind the signer's journal: its free addresses are given up",
-					"merchant", l.Merchant.ID, "network", n, "store", l.Next, "journal", mark)
-			}
+		err := p.levels(ctx, n.Network, func(_ context.Context, n money.Network, l PoolLevel) error {
+			next[place{l.Merchant.Branch, n}] = l.Next
 			return nil
 		})
 		if err != nil {
 			return err
+		}
+	}
+	old := false
+	for _, m := range marks.Lanes {
+		if known := next[place{m.Branch, m.Network}]; known < m.Next {
+			old = true
+			p.Log.WarnContext(ctx, "store is behind the signer's journal: its free addresses are given up",
+				"merchant", m.Merchant, "network", m.Network, "store", known, "journal", m.Next)
 		}
 	}
 	if !old {
@@ -126,4 +126,10 @@ func (p *Pool) behind(ctx context.Context) error {
 		return fmt.Errorf("begin a new epoch: %w", err)
 	}
 	return p.Store.Update(ctx, func(tx Tx) error { return tx.KillAddresses(epoch) })
+}
+
+// A place is a branch on a network.
+type place struct {
+	branch  uint32
+	network money.Network
 }

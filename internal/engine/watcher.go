@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/pipe-pg/pipe/internal/chain"
@@ -25,7 +26,8 @@ type Watcher struct {
 
 	set     *watchSet
 	pending map[string]time.Time // refs seen outside blocks that the store knows, and when it was told last
-	recount string               // the address up to which the recount has come
+	recount string               // the address up to which the recount has come; only Recount uses it
+	anew    atomic.Bool          // the recount must begin anew: a block could not be weighed
 	genesis bool                 // the node's genesis was compared with the database's
 }
 
@@ -186,6 +188,9 @@ func (w *Watcher) step(ctx context.Context, head chain.Head) (atTip bool, err er
 	case s.Disconnect != nil:
 		return false, w.disconnect(ctx, *s.Disconnect, s.Fork)
 	case s.Connect != nil:
+		if s.Found.Unweighed {
+			w.anew.Store(true)
+		}
 		return false, w.connect(ctx, connecting{block: *s.Connect, found: s.Found, head: head, scan: scan})
 	}
 	return true, nil
