@@ -43,6 +43,7 @@ type Sender struct {
 	transport *http.Transport
 	userAgent string
 	now       func() time.Time
+	total     time.Duration // TotalTimeout, shorter in tests
 }
 
 // New makes a Sender. It fails on options that cannot be right: a NAT64 prefix of a length that RFC 6052 does not know, an
@@ -68,6 +69,7 @@ func New(o Options) (*Sender, error) {
 		guard:     g,
 		userAgent: o.UserAgent,
 		now:       o.Now,
+		total:     TotalTimeout,
 		transport: &http.Transport{
 			Proxy:                  nil, // the environment must not send callbacks elsewhere
 			DialContext:            g.dial,
@@ -108,7 +110,7 @@ func (s *Sender) try(parent context.Context, m payment.Message, at time.Time) pa
 	if err != nil {
 		return answer(Other, err.Error())
 	}
-	ctx, cancel := context.WithTimeout(context.WithValue(parent, targetKey{}, to), TotalTimeout)
+	ctx, cancel := context.WithTimeout(context.WithValue(parent, targetKey{}, to), s.total)
 	defer cancel()
 	var step progress
 	req, err := s.request(httptrace.WithClientTrace(ctx, step.trace()), u, m)

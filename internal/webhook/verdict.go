@@ -90,7 +90,7 @@ func (v Verdict) Explain(lang string) string {
 func Judgement(status int, body []byte) Verdict {
 	long := len(body) > MaxReply
 	text := trim(body)
-	ok := !long && bytes.EqualFold(text, []byte("ok"))
+	ok := !long && len(text) == len("ok") && bytes.EqualFold(text, []byte("ok"))
 	switch {
 	case status >= 200 && status <= 299:
 		if ok {
@@ -152,10 +152,8 @@ func isPHPNotice(lower []byte) bool {
 
 // isQuoted knows a quoted ok and any JSON.
 func isQuoted(text []byte) bool {
-	if strings.EqualFold(strings.Trim(string(text), `"'`+"`“”‘’"), "ok") {
-		return true
-	}
-	return json.Valid(text)
+	bare := strings.Trim(string(text), `"'`+"`“”‘’")
+	return len(bare) < len(text) && strings.EqualFold(bare, "ok") || json.Valid(text)
 }
 
 // trim takes off byte order marks and white space around the body.
