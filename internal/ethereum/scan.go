@@ -1,0 +1,321 @@
+package ethereum
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/big"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/types"
+
+	"github.com/pipe-pg/pipe/internal/chain"
+	"github.com/pipe-pg/pipe/internal/money"
+)
+
+// ErrContradiction: an account holds less than the facts explain. It is never a credit, and no later answer of an honest
+// node undoes it: coins left the account unknown to the caller, or the node lies.
+var ErrContradiction = errors.New("ethereum: account holds less than the facts explain")
+
+// account is an account to explain: how much it should hold before the block, and what plainly came to it in the block.
+type account struct {
+	address   string // EIP-55
+	key       common.Address
+	explained *big.Int
+	plain     []*tx
+}
+
+// Scan reads exactly this block. The header is hashed and the transactions are checked against its root. Weighed are the
+// hot accounts, and those watched ones that a transaction, a withdrawal from staking or the block's fees went to; what
+// their balance at this block exceeds the explained one by is credited, by plain transactions where they explain it, and
+// the rest as "address@blockhash".
+//
+// A node keeps the states of few blocks (geth 128). For a block StateDepth or more below its tip whose state is gone, plain
+// transactions with proven success are credited, which are exact for accounts without code as ours are, and
+// Found.Unweighed is set: what contracts sent is found by the balances of a later block, by Scan for hot accounts and by Weigh
+// for all. Without state of a newer block the scan fails.
+//
+// Errors: chain.ErrGone, chain.ErrBlind, chain.ErrNetwork, ErrContradiction; others pass.
+func (n *Node) Scan(ctx context.Context, b chain.Block, w chain.Watch) (chain.Found, error) {
+	if len(w.Hot) > ActiveSet {
+		return chain.Found{}, fmt.Errorf("scan block %d: %d hot accounts, at most %d", b.Height, len(w.Hot), ActiveSet)
+	}
+	if err := n.ready(ctx); err != nil {
+		return chain.Found{}, n.doubt(err)
+	}
+	found, err := n.scan(ctx, b, w)
+	if err != nil {
+		return chain.Found{}, n.doubt(fmt.Errorf("scan block %d: %w", b.Height, err))
+	}
+	return found, nil
+}
+
+func (n *Node) scan(ctx context.Context, b chain.Block, w chain.Watch) (chain.Found, error) {
+	body, err := n.block(ctx, b)
+	if err != nil {
+		return chain.Found{}, err
+	}
+	accounts, err := candidates(ctx, body, w)
+	if err != nil || len(accounts) == 0 {
+		return chain.Found{}, err
+	}
+	weights, err := n.balances(ctx, b, keys(accounts))
+	switch {
+	case errors.Is(err, errState):
+		return n.scanUnweighed(ctx, body, accounts, err)
+	case notBlock(err), errors.Is(err, errNull):
+		return chain.Found{}, n.gone(ctx, b, err)
+	case err != nil:
+		return chain.Found{}, err
+	}
+	success := map[common.Hash]bool{}
+	if some := plain(accounts); len(some) > 0 {
+		if success, err = n.succeeded(ctx, body, some); err != nil {
+			return chain.Found{}, err
+		}
+	}
+	var found chain.Found
+	for i, a := range accounts {
+		credits, err := n.explain(body, a, weights[i], success)
+		if err != nil {
+			return chain.Found{}, err
+		}
+		found.Credits = append(found.Credits, credits...)
+	}
+	return found, nil
+}
+
+// block reads a block by its hash.
+func (n *Node) block(ctx context.Context, b chain.Block) (*block, error) {
+	body, err := ask[block](ctx, n.client, "eth_getBlockByHash", b.Hash, true)
+	if errors.Is(err, errNull) || notBlock(err) {
+		return nil, n.gone(ctx, b, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if p := body.place(); p.Hash != b.Hash || p.Height != b.Height || b.Parent != "" && p.Parent != b.Parent {
+		return nil, fmt.Errorf("node %s answered with block %d %s on %s", n.client.name, p.Height, p.Hash, p.Parent)
+	}
+	if body.opaque != "" {
+		n.warnOnce("parts of a block are the node's word", "reason", body.opaque, "height", b.Height)
+	}
+	return &body, nil
+}
+
+// candidates are the accounts to weigh: the hot ones, and what a filter of the caller's lets through of those that the
+// block names as receivers and the caller knows.
+func candidates(ctx context.Context, b *block, w chain.Watch) ([]*account, error) {
+	byKey := make(map[common.Address]*account, len(w.Hot))
+	accounts := make([]*account, 0, len(w.Hot))
+	add := func(a *account) {
+		byKey[a.key] = a
+		accounts = append(accounts, a)
+	}
+	for _, hot := range w.Hot {
+		a, err := weighed(hot)
+		if err != nil {
+			return nil, err
+		}
+		if byKey[a.key] == nil {
+			add(a)
+		}
+	}
+	judged := map[common.Address]bool{}
+	for _, key := range receivers(b) {
+		if byKey[key] != nil || judged[key] {
+			continue
+		}
+		judged[key] = true
+		address := key.Hex()
+		if w.Has == nil || !w.Has(address) {
+			continue
+		}
+		explained, ok, err := w.Explained(ctx, address)
+		if err != nil {
+			return nil, fmt.Errorf("look up what %s should hold: %w", address, err)
+		}
+		if ok {
+			add(&account{address: address, key: key, explained: explained.Big()})
+		}
+	}
+	for _, t := range b.txs {
+		if t.to == nil || t.value.Sign() == 0 || t.from == *t.to { // to itself: nothing came
+			continue
+		}
+		if a := byKey[*t.to]; a != nil {
+			a.plain = append(a.plain, t)
+		}
+	}
+	return accounts, nil
+}
+
+// receivers are the accounts that a block itself names as getting something.
+func receivers(b *block) []common.Address {
+	all := make([]common.Address, 0, len(b.txs)+len(b.receivers)+1)
+	for _, t := range b.txs {
+		if t.to != nil {
+			all = append(all, *t.to)
+		}
+	}
+	return append(append(all, b.receivers...), b.Coinbase)
+}
+
+// weighed reads an account as the caller names it.
+func weighed(w chain.Weighed) (*account, error) {
+	key, ok := read(w.Address)
+	if !ok || key.Hex() != w.Address {
+		return nil, fmt.Errorf("%q is not an address in normal form", clip(w.Address, maxRepeated))
+	}
+	return &account{address: w.Address, key: key, explained: w.Balance.Big()}, nil
+}
+
+func keys(accounts []*account) []common.Address {
+	all := make([]common.Address, len(accounts))
+	for i, a := range accounts {
+		all[i] = a.key
+	}
+	return all
+}
+
+func plain(accounts []*account) []*tx {
+	var all []*tx
+	for _, a := range accounts {
+		all = append(all, a.plain...)
+	}
+	return all
+}
+
+// rise is by how much the account holds more than the facts explain. It is the one place where known outflows of the
+// same block count.
+func (a *account) rise(weight *big.Int) *big.Int { return new(big.Int).Sub(weight, a.explained) }
+
+// explain makes credits of an account's rise in a block: one for each plain transaction that took effect, and one for the
+// rest.
+func (n *Node) explain(b *block, a *account, weight *big.Int, success map[common.Hash]bool) ([]chain.Credit, error) {
+	rest := a.rise(weight)
+	credits, sum, err := n.plainCredits(a, success)
+	if err != nil {
+		return nil, err
+	}
+	rest.Sub(rest, sum)
+	switch rest.Sign() {
+	case -1:
+		return nil, fmt.Errorf("%s holds %s wei at block %s, %s were explained and %s came by plain transactions: %w",
+			a.address, weight, b.hash, a.explained, sum, ErrContradiction)
+	case 1:
+		credits = append(credits, restCredit(a.address, b.hash.Hex(), rest))
+	}
+	return credits, nil
+}
+
+// plainCredits is a credit for each plain transaction to the account that took effect, and their sum.
+func (n *Node) plainCredits(a *account, success map[common.Hash]bool) ([]chain.Credit, *big.Int, error) {
+	var credits []chain.Credit
+	sum := new(big.Int)
+	for _, t := range a.plain {
+		if !success[t.id] {
+			continue
+		}
+		c, err := n.plainCredit(a.address, t)
+		if err != nil {
+			return nil, nil, err
+		}
+		credits = append(credits, c)
+		sum.Add(sum, t.value)
+	}
+	return credits, sum, nil
+}
+
+// plainCredit is the credit of one plain transaction, its sender recovered from the signature where its type is known.
+func (n *Node) plainCredit(to string, t *tx) (chain.Credit, error) {
+	from := t.from
+	if t.signed != nil {
+		var err error
+		if from, err = types.Sender(n.signer, t.signed); err != nil {
+			return chain.Credit{}, fmt.Errorf("recover sender of %s: %w", t.id, err)
+		}
+	}
+	id := t.id.Hex()
+	return chain.Credit{Ref: id, To: to, From: from.Hex(), TxID: id, Amount: money.OfBig(money.ETH, t.value)}, nil
+}
+
+// restCredit is the credit of what no single transaction explains.
+func restCredit(to, blockHash string, amount *big.Int) chain.Credit {
+	return chain.Credit{Ref: to + "@" + blockHash, To: to, Amount: money.OfBig(money.ETH, amount)}
+}
+
+// scanUnweighed credits plain transactions only, for a block too old to have its state at hand.
+func (n *Node) scanUnweighed(ctx context.Context, b *block, accounts []*account, cause error) (chain.Found, error) {
+	tip, err := ask[hexutil.Uint64](ctx, n.client, "eth_blockNumber")
+	if err != nil {
+		return chain.Found{}, err
+	}
+	if uint64(tip) < b.Number.Uint64()+StateDepth {
+		return chain.Found{}, fmt.Errorf("a node must keep the states of its last %d blocks, and its tip is %d: %w", StateDepth, uint64(tip), cause)
+	}
+	n.warnOnce("node has no state of an old block: only plain transactions are credited there, the rest by later balances", "height", b.Number)
+	found := chain.Found{Unweighed: true}
+	some := plain(accounts)
+	if len(some) == 0 {
+		return found, nil
+	}
+	success, err := n.provenSuccess(ctx, b, some)
+	if err != nil {
+		return chain.Found{}, err
+	}
+	for _, a := range accounts {
+		credits, _, err := n.plainCredits(a, success)
+		if err != nil {
+			return chain.Found{}, err
+		}
+		found.Credits = append(found.Credits, credits...)
+	}
+	return found, nil
+}
+
+// Weigh compares balances at this block with the explained ones, and credits each rise as "address@blockhash". It must be
+// asked at the caller's cursor: what a block above it brings would otherwise count twice. At most WeighMax accounts.
+// Errors: chain.ErrGone, chain.ErrBlind, ErrContradiction for an account that holds less; others pass, such as that the
+// block's state is not at hand.
+func (n *Node) Weigh(ctx context.Context, b chain.Block, all []chain.Weighed) ([]chain.Credit, error) {
+	if len(all) > WeighMax {
+		return nil, fmt.Errorf("weigh at block %d: %d accounts, at most %d", b.Height, len(all), WeighMax)
+	}
+	if err := n.ready(ctx); err != nil {
+		return nil, n.doubt(err)
+	}
+	credits, err := n.weigh(ctx, b, all)
+	if err != nil {
+		return nil, n.doubt(fmt.Errorf("weigh at block %d: %w", b.Height, err))
+	}
+	return credits, nil
+}
+
+func (n *Node) weigh(ctx context.Context, b chain.Block, all []chain.Weighed) ([]chain.Credit, error) {
+	accounts := make([]*account, len(all))
+	for i, w := range all {
+		var err error
+		if accounts[i], err = weighed(w); err != nil {
+			return nil, err
+		}
+	}
+	weights, err := n.balances(ctx, b, keys(accounts))
+	if notBlock(err) || errors.Is(err, errNull) {
+		return nil, n.gone(ctx, b, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var credits []chain.Credit
+	for i, a := range accounts {
+		switch rise := a.rise(weights[i]); rise.Sign() {
+		case -1:
+			return nil, fmt.Errorf("%s holds %s wei, %s were explained: %w", a.address, weights[i], a.explained, ErrContradiction)
+		case 1:
+			credits = append(credits, restCredit(a.address, b.Hash, rise))
+		}
+	}
+	return credits, nil
+}
