@@ -2,6 +2,7 @@ package bitcoin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -211,15 +212,20 @@ func total(coins []coin) int64 {
 	return sum
 }
 
-// pick takes the smallest coin that pays target with its fee, else the largest ones together.
+// pick takes one coin that pays target with its fee: a small one if that is enough, and the oldest of its kind, so
+// that payments do not depend on those of the last blocks. Else it takes the largest coins together.
 func pick(coins []coin, target int64, outs []*wire.TxOut) ([]coin, error) {
-	slices.SortFunc(coins, func(a, b coin) int { return int(a.value - b.value) })
 	need := target + faucetFee(1, outs) + (splitOutputs+1)*changeSize*faucetFeeRate
-	if i, _ := slices.BinarySearchFunc(coins, need, func(one coin, n int64) int { return int(one.value - n) }); i < len(coins) {
+	slices.SortFunc(coins, func(a, b coin) int {
+		large := func(one coin) int { return int(min(one.value/splitFrom, 1)) }
+		return cmp.Or(large(a)-large(b), int(a.height-b.height), cmp.Compare(a.value, b.value))
+	})
+	if i := slices.IndexFunc(coins, func(one coin) bool { return one.value >= need }); i >= 0 {
 		return coins[i : i+1 : i+1], nil
 	}
+	slices.SortFunc(coins, func(a, b coin) int { return cmp.Compare(b.value, a.value) })
 	var picked []coin
-	for _, one := range slices.Backward(coins) {
+	for _, one := range coins {
 		picked = append(picked, one)
 		need += inputSize * faucetFeeRate
 		if total(picked) >= need {

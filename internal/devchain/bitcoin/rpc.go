@@ -70,47 +70,50 @@ func methods() map[string]method {
 	}
 }
 
-// args are a call's parameters in order; nil where not given.
-type args []json.RawMessage
+// args are a call's parameters in order, with their names; nil where not given.
+type args struct {
+	names  []string
+	values []json.RawMessage
+}
 
 // arrange brings the parameters, given by position or by name, in order.
 func (m method) arrange(params json.RawMessage) (args, *rpcError) {
-	list := make(args, len(m.names))
+	list := make([]json.RawMessage, len(m.names))
 	switch {
 	case len(params) == 0 || string(params) == "null":
 	case params[0] == '[':
-		var given args
+		var given []json.RawMessage
 		if err := json.Unmarshal(params, &given); err != nil {
-			return nil, &rpcError{codeInvalidRequest, "Params must be an array or object"}
+			return args{}, &rpcError{codeInvalidRequest, "Params must be an array or object"}
 		}
 		if len(given) > len(list) {
-			return nil, m.usage()
+			return args{}, m.usage()
 		}
 		copy(list, given)
 	case params[0] == '{':
 		var given map[string]json.RawMessage
 		if err := json.Unmarshal(params, &given); err != nil {
-			return nil, &rpcError{codeInvalidRequest, "Params must be an array or object"}
+			return args{}, &rpcError{codeInvalidRequest, "Params must be an array or object"}
 		}
 		for i, name := range m.names {
 			list[i] = given[name]
 			delete(given, name)
 		}
 		for name := range given {
-			return nil, &rpcError{codeInvalidParameter, "Unknown named parameter " + name}
+			return args{}, &rpcError{codeInvalidParameter, "Unknown named parameter " + name}
 		}
 	default:
-		return nil, &rpcError{codeInvalidRequest, "Params must be an array or object"}
+		return args{}, &rpcError{codeInvalidRequest, "Params must be an array or object"}
 	}
 	for i := range list {
 		if string(list[i]) == "null" {
 			list[i] = nil
 		}
 		if i < m.needs && list[i] == nil {
-			return nil, m.usage()
+			return args{}, m.usage()
 		}
 	}
-	return list, nil
+	return args{m.names, list}, nil
 }
 
 // usage answers a call with the wrong number of parameters, as Bitcoin Core answers with the method's help.
@@ -135,15 +138,24 @@ func kind(raw json.RawMessage) string {
 	return "number"
 }
 
+// wrongType is how Bitcoin Core says that a parameter has the wrong type.
+const wrongType = `Wrong type passed:
+{
+    "Position %d (%s)": "JSON value of type %s is not of expected type %s"
+}`
+
+// given says whether parameter i was given.
+func (a args) given(i int) bool { return a.values[i] != nil }
+
 // read decodes parameter i into to, which keeps its value when the parameter is not given.
 func (a args) read(i int, want string, to any) *rpcError {
-	if a[i] == nil {
+	if !a.given(i) {
 		return nil
 	}
-	if got := kind(a[i]); got != want {
-		return &rpcError{codeType, fmt.Sprintf("JSON value of type %s is not of expected type %s", got, want)}
+	if got := kind(a.values[i]); got != want {
+		return &rpcError{codeType, fmt.Sprintf(wrongType, i+1, a.names[i], got, want)}
 	}
-	if err := json.Unmarshal(a[i], to); err != nil {
+	if err := json.Unmarshal(a.values[i], to); err != nil {
 		return &rpcError{codeMisc, "JSON integer out of range"}
 	}
 	return nil
@@ -167,10 +179,10 @@ func (a args) flag(i int, otherwise bool) (bool, *rpcError) {
 
 // level reads a verbosity: a number, or a bool that means 0 or 1.
 func (a args) level(i int, otherwise int64) (int64, *rpcError) {
-	if a[i] == nil || kind(a[i]) != "bool" {
+	if !a.given(i) || kind(a.values[i]) != "bool" {
 		return a.integer(i, otherwise)
 	}
-	if string(a[i]) == "true" {
+	if string(a.values[i]) == "true" {
 		return 1, nil
 	}
 	return 0, nil
@@ -227,14 +239,14 @@ func (b *btc) UnmarshalJSON(raw []byte) error {
 
 // amount reads an amount or a fee rate in BTC as satoshi.
 func (a args) amount(i int, otherwise int64) (int64, *rpcError) {
-	if a[i] == nil {
+	if !a.given(i) {
 		return otherwise, nil
 	}
 	var b btc
-	if k := kind(a[i]); k != "number" && k != "string" {
+	if k := kind(a.values[i]); k != "number" && k != "string" {
 		return 0, &rpcError{codeType, "Amount is not a number or string"}
 	}
-	if err := json.Unmarshal(a[i], &b); err != nil {
+	if err := json.Unmarshal(a.values[i], &b); err != nil {
 		return 0, &rpcError{codeType, "Invalid amount"}
 	}
 	return int64(b), nil

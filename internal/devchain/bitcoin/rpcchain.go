@@ -71,9 +71,9 @@ func getBlockHash(c *Chain, a args) (any, *rpcError) {
 	return hash.String(), nil
 }
 
-// lookup finds the block that parameter 0 names.
-func (c *Chain) lookup(a args) (*indexed, *rpcError) {
-	hash, failure := a.hash(0, "blockhash")
+// lookup finds the block whose hash is parameter 0, which the method calls name.
+func (c *Chain) lookup(a args, name string) (*indexed, *rpcError) {
+	hash, failure := a.hash(0, name)
 	if failure != nil {
 		return nil, failure
 	}
@@ -84,7 +84,7 @@ func (c *Chain) lookup(a args) (*indexed, *rpcError) {
 }
 
 func getBlockHeader(c *Chain, a args) (any, *rpcError) {
-	n, failure := c.lookup(a)
+	n, failure := c.lookup(a, "hash")
 	if failure != nil {
 		return nil, failure
 	}
@@ -132,7 +132,7 @@ func (c *Chain) headerFields(n *indexed) map[string]any {
 }
 
 func getBlock(c *Chain, a args) (any, *rpcError) {
-	n, failure := c.lookup(a)
+	n, failure := c.lookup(a, "blockhash")
 	if failure != nil {
 		return nil, failure
 	}

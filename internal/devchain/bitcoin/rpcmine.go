@@ -104,7 +104,7 @@ func (c *Chain) wanted(text string) (*btcutil.Tx, *rpcError) {
 }
 
 func invalidateBlock(c *Chain, a args) (any, *rpcError) {
-	n, failure := c.lookup(a)
+	n, failure := c.lookup(a, "blockhash")
 	if failure != nil {
 		return nil, failure
 	}

@@ -138,7 +138,6 @@ func getMempoolInfo(c *Chain, _ args) (any, *rpcError) {
 		"loaded": true, "size": len(c.entries), "bytes": size, "usage": size * 4, "total_fee": btc(fees),
 		"maxmempool": 300_000_000, "mempoolminfee": btc(minRelayFee), "minrelaytxfee": btc(minRelayFee),
 		"incrementalrelayfee": btc(minRelayFee), "unbroadcastcount": 0, "fullrbf": false,
-		"permitbaremultisig": true, "maxdatacarriersize": 83,
 	}, nil
 }
 
@@ -153,7 +152,7 @@ func getRawTransaction(c *Chain, a args) (any, *rpcError) {
 	}
 	var tx *wire.MsgTx
 	var in *indexed
-	if a[2] != nil {
+	if a.given(2) {
 		block, failure := a.hash(2, "parameter 3")
 		if failure != nil {
 			return nil, failure

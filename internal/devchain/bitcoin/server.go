@@ -117,6 +117,9 @@ type request struct {
 	Params  json.RawMessage `json:"params"`
 }
 
+// nameless is the request behind an answer to something that could not be read as one.
+func nameless() request { return request{ID: json.RawMessage("null")} }
+
 // ServeHTTP answers as Bitcoin Core does: JSON-RPC 1.x with HTTP status codes for errors, 2.0 with 200.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
@@ -139,6 +142,10 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	status, answer := e.answer(body)
+	if status == http.StatusNoContent {
+		w.WriteHeader(status)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	e.write(w, append(answer, '\n'))
@@ -161,14 +168,14 @@ func (e *endpoint) allowed(r *http.Request) bool {
 func (e *endpoint) answer(body []byte) (int, []byte) {
 	body = bytes.TrimSpace(body)
 	if !json.Valid(body) {
-		return http.StatusInternalServerError, reply(request{}, nil, &rpcError{codeParse, "Parse error"})
+		return http.StatusInternalServerError, reply(nameless(), nil, &rpcError{codeParse, "Parse error"})
 	}
 	if body[0] != '[' {
 		return e.single(body)
 	}
 	var calls []json.RawMessage
 	if err := json.Unmarshal(body, &calls); err != nil || len(calls) > maxBatchCalls {
-		return http.StatusBadRequest, reply(request{}, nil, &rpcError{codeInvalidRequest, "Batch is too large"})
+		return http.StatusBadRequest, reply(nameless(), nil, &rpcError{codeInvalidRequest, "Batch is too large"})
 	}
 	answers := make([]json.RawMessage, 0, len(calls))
 	for _, call := range calls {
@@ -178,7 +185,7 @@ func (e *endpoint) answer(body []byte) (int, []byte) {
 	}
 	all, err := json.Marshal(answers)
 	if err != nil {
-		return http.StatusInternalServerError, reply(request{}, nil, internal(err))
+		return http.StatusInternalServerError, reply(nameless(), nil, internal(err))
 	}
 	return http.StatusOK, all
 }
@@ -186,9 +193,12 @@ func (e *endpoint) answer(body []byte) (int, []byte) {
 func (e *endpoint) single(body []byte) (int, []byte) {
 	var req request
 	if err := json.Unmarshal(body, &req); err != nil {
-		return http.StatusBadRequest, reply(req, nil, &rpcError{codeInvalidRequest, "Invalid Request object"})
+		return http.StatusBadRequest, reply(nameless(), nil, &rpcError{codeInvalidRequest, "Invalid Request object"})
 	}
 	result, failure := e.call(req)
+	if req.Version == "2.0" && req.ID == nil { // a notification: done, but not answered
+		return http.StatusNoContent, nil
+	}
 	if failure == nil {
 		return http.StatusOK, reply(req, result, nil)
 	}
@@ -244,16 +254,13 @@ func (e *endpoint) call(req request) (any, *rpcError) {
 // reply is the body of one answer: in JSON-RPC 1.x with both members, result and error; in 2.0 with one.
 func reply(req request, result any, failure *rpcError) []byte {
 	id := req.ID
-	if id == nil {
-		id = json.RawMessage("null")
-	}
 	var answer any
 	switch {
 	case req.Version != "2.0":
 		answer = struct {
 			Result any             `json:"result"`
 			Error  *rpcError       `json:"error"`
-			ID     json.RawMessage `json:"id"`
+			ID     json.RawMessage `json:"id,omitempty"` // left out where the call had none
 		}{result, failure, id}
 	case failure != nil:
 		answer = struct {
