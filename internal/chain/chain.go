@@ -84,6 +84,9 @@ type Weighed struct {
 type Found struct {
 	Credits []Credit
 	Uses    []Use
+	// Unweighed: the block is so old that its account balances are not at hand any more, and Credits are the plain
+	// transfers alone. What else came is found by the balances at a later block: the caller weighs all soon.
+	Unweighed bool
 }
 
 // Pending is what a node has seen outside blocks.
