@@ -21,6 +21,10 @@ const (
 	RecentBlocks = 200
 	// MinAgree is how many endpoints must give the same answer, where more than one is set up.
 	MinAgree = 2
+	// SlowFailure is how long a failed call must have taken for its endpoint to be left alone for RestFor, as long as
+	// enough others answer.
+	SlowFailure = 2 * time.Second
+	RestFor     = 30 * time.Second
 	// MaxEndpoints is how many endpoints of one network may be set up.
 	MaxEndpoints = 8
 )
@@ -71,7 +75,8 @@ func BreakerDepth(n money.Network) uint64 {
 // BreakerFor is how long required depths stay doubled after a reorganisation of BreakerDepth or more.
 const BreakerFor = 24 * time.Hour
 
-// CompareDepths are the depths below the lowest tip at which endpoints' block hashes are compared; depth 1 is the tip.
+// CompareDepths are the depths at which endpoints' block hashes are compared, in ascending order; depth 1 is the tip. Above
+// the first depth endpoints may differ for a moment without contradicting each other.
 func CompareDepths(n money.Network) []uint64 {
 	if n.Coin() == money.ETH {
 		return []uint64{2, 32}
