@@ -42,6 +42,7 @@ const (
 	journalHead    = 8 + 4 + 16 + 16 + 8 + macSize
 	frameHead      = 4 + 4
 	frameExtra     = frameHead + macSize
+	sectorSize     = 512 // the least that a disk writes as one
 	rewriteSize    = 64 << 10
 )
 
@@ -173,7 +174,7 @@ func (j *journal) replay(in io.Reader, size int64) (torn bool, err error) {
 		}
 		length := int64(binary.BigEndian.Uint32(frame))
 		if !bytes.Equal(frame, frameStart(uint32(length), j.size)) || length > MaxRecord {
-			return j.unwritten(frame, in, left)
+			return j.unwritten(size)
 		}
 		if left < length+frameExtra {
 			return true, nil
@@ -188,10 +189,7 @@ func (j *journal) replay(in io.Reader, size int64) (torn bool, err error) {
 		was := j.links.sum
 		if !hmac.Equal(j.links.add(frame, payload), mac) {
 			j.links.sum = was
-			if left == length+frameExtra && allZero(mac) { // the last sector never reached the disk
-				return true, nil
-			}
-			return false, fmt.Errorf("%w: record at byte %d was altered", ErrJournalDamaged, j.size)
+			return j.unwritten(size)
 		}
 		if err := j.take(payload); err != nil {
 			return false, fmt.Errorf("%w: record at byte %d: %w", ErrJournalDamaged, j.size, err)
@@ -201,18 +199,19 @@ func (j *journal) replay(in io.Reader, size int64) (torn bool, err error) {
 	return false, nil
 }
 
-// unwritten decides about a frame that is none: after a power cut some file systems show a grown file whose last bytes
-// were never written and read as zeros. Anything else is damage.
-func (j *journal) unwritten(frame []byte, in io.Reader, left int64) (bool, error) {
-	damage := fmt.Errorf("%w: record at byte %d is none", ErrJournalDamaged, j.size)
-	if left > 2*(MaxRecord+frameExtra) || !allZero(frame) {
+// unwritten decides about bytes that are no record: after a power cut some file systems show a grown file whose last
+// sectors were never written and read as zeros. That is an interrupted write where no more than one record is at stake.
+// Anything else is damage.
+func (j *journal) unwritten(size int64) (torn bool, err error) {
+	damage := fmt.Errorf("%w at byte %d: that is no record of this journal", ErrJournalDamaged, j.size)
+	if size-j.size > MaxRecord+frameExtra {
 		return false, damage
 	}
-	rest, err := io.ReadAll(in)
-	if err != nil {
-		return false, fmt.Errorf("read journal: %w", err)
+	last := make([]byte, size-max(j.size, (size-1)/sectorSize*sectorSize))
+	if _, err := j.disk.ReadAt(last, size-int64(len(last))); err != nil {
+		return false, fmt.Errorf("read end of journal: %w", err)
 	}
-	if !allZero(rest) {
+	if len(bytes.Trim(last, "\x00")) > 0 {
 		return false, damage
 	}
 	return true, nil
@@ -319,5 +318,3 @@ func frameStart(length uint32, offset int64) []byte {
 	sum := crc32.Checksum(seal[:], crc32.MakeTable(crc32.Castagnoli))
 	return binary.BigEndian.AppendUint32(seal[:4:4], sum)
 }
-
-func allZero(data []byte) bool { return len(bytes.Trim(data, "\x00")) == 0 }

@@ -131,16 +131,22 @@ func TestJournalDamage(t *testing.T) {
 }
 
 func TestJournalTail(t *testing.T) {
-	path, data, ends := write(t, some...)
+	records := append([]record(nil), some...)
+	path, data, ends := write(t, records...)
+	for n := uint32(1); len(data) <= sectorSize; n++ { // until the last record lies across two sectors
+		records = append(records, mark{lane{3, "ethereum/1337"}, 20 + n})
+		path, data, ends = write(t, records...)
+	}
 	last := ends[len(ends)-2]
-	zeroed := append(bytes.Clone(data[:len(data)-macSize]), make([]byte, macSize)...)
+	without := func(from int) []byte { return append(bytes.Clone(data[:from]), make([]byte, len(data)-from)...) }
 	for name, v := range map[string]struct {
 		data []byte
 		torn bool
 		err  error
 	}{
-		"grown, never written":     {append(bytes.Clone(data), make([]byte, 4096)...), true, nil},
-		"last sector missing":      {zeroed, true, nil},
+		"grown, never written":     {append(bytes.Clone(data), make([]byte, 200)...), true, nil},
+		"last sector missing":      {without(sectorSize), true, nil},
+		"last record missing":      {without(last), true, nil},
 		"text after the end":       {append(bytes.Clone(data), "something else"...), false, ErrJournalDamaged},
 		"zeros, then something":    {append(append(bytes.Clone(data), make([]byte, 64)...), 1), false, ErrJournalDamaged},
 		"too many zeros":           {append(bytes.Clone(data), make([]byte, 3*MaxRecord)...), false, ErrJournalDamaged},
@@ -160,6 +166,34 @@ func TestJournalTail(t *testing.T) {
 	}
 	if _, _, err := readBytes(t, path, other); !errors.Is(err, ErrOtherSeed) {
 		t.Errorf("another seed's: %v", err)
+	}
+}
+
+// Two histories of one journal, as after a restored backup, cannot be spliced, though every record fits where it stands.
+func TestJournalSplice(t *testing.T) {
+	path, data, _ := write(t, bind{1, "SHOP-A"})
+	grow := func(l *links, next ...uint32) (out []byte) {
+		for _, n := range next {
+			out = append(out, l.frames(int64(len(data)+len(out)), time.UnixMilli(1), mark{lane{1, "ethereum/1"}, n})...)
+		}
+		return out
+	}
+	begin := func() *links {
+		l := newLinks(testKeys.journal)
+		l.add(data[:journalHead-macSize])
+		l.add(data[journalHead:journalHead+frameHead], data[journalHead+frameHead:len(data)-macSize])
+		return l
+	}
+	one, two := grow(begin(), 20, 40), grow(begin(), 30, 50)
+	for _, history := range [][]byte{one, two} {
+		if _, torn, err := readBytes(t, path, append(bytes.Clone(data), history...)); err != nil || torn {
+			t.Fatal(torn, err)
+		}
+	}
+	half := len(one) / 2
+	spliced := append(append(bytes.Clone(data), one[:half]...), two[half:]...)
+	if _, _, err := readBytes(t, path, spliced); !errors.Is(err, ErrJournalDamaged) {
+		t.Fatalf("spliced: %v", err)
 	}
 }
 

@@ -18,8 +18,9 @@ const (
 	MaxNetwork = 64
 	// MaxBranchKeys is how many branches' public keys stay in memory; above it the least lucky ones are derived again.
 	MaxBranchKeys = 10_000
-	// MaxRecord is the largest payload of a journal record, in bytes: a whole request of the socket, and room beside it.
-	MaxRecord = 512 << 10
+	// MaxRecord is the largest payload of a journal record, in bytes: the longest names, and room beside them. It also
+	// bounds what an interrupted write can leave behind.
+	MaxRecord = 256
 	// MaxPhrase is the longest recovery phrase that is read, in bytes: 24 words of 8 letters need 215.
 	MaxPhrase = 1024
 	// MinPassphrase and MaxPassphrase bound a passphrase, in bytes after normalisation.
