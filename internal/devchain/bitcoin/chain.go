@@ -163,10 +163,10 @@ func (c *Chain) openNode() error {
 	if c.db, err = database.Create("ffldb", dir, c.params.Net); err != nil {
 		return fmt.Errorf("create block database: %w", err)
 	}
-	sigs := txscript.NewSigCache(50_000)
-	hashes := txscript.NewHashCache(1_000)
+	sigs := txscript.NewSigCache(sigCacheEntries)
+	hashes := txscript.NewHashCache(hashCacheEntries)
 	c.chain, err = blockchain.New(&blockchain.Config{
-		DB: c.db, UtxoCacheMaxSize: 16 << 20, ChainParams: c.params, TimeSource: c.clock,
+		DB: c.db, UtxoCacheMaxSize: utxoCacheBytes, ChainParams: c.params, TimeSource: c.clock,
 		SigCache: sigs, HashCache: hashes,
 	})
 	if err != nil {

@@ -36,6 +36,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // acknowledged and is cut; damage anywhere else is an error.
 type journal struct {
 	file  *os.File
+	size  int64 // bytes
 	dirty bool
 }
 
@@ -85,6 +86,7 @@ func (j *journal) load(path string, replay func(recordKind, []byte) error) error
 	if err := j.file.Truncate(at); err != nil {
 		return fmt.Errorf("cut the journal's torn tail: %w", err)
 	}
+	j.size = at
 	if _, err := j.file.Seek(at, io.SeekStart); err != nil {
 		return fmt.Errorf("seek in journal: %w", err)
 	}
@@ -102,7 +104,7 @@ func (j *journal) create(path string) error {
 	if _, err := j.file.Seek(0, io.SeekEnd); err != nil {
 		return fmt.Errorf("seek in journal: %w", err)
 	}
-	j.dirty = true
+	j.size, j.dirty = int64(len(journalMagic)), true
 	if err := j.sync(); err != nil {
 		return err
 	}
@@ -150,6 +152,7 @@ func (j *journal) append(kind recordKind, payload []byte) error {
 	if _, err := j.file.Write(record); err != nil {
 		return fmt.Errorf("write journal: %w", err)
 	}
+	j.size += int64(len(record))
 	return nil
 }
 

@@ -16,6 +16,11 @@ const (
 	maxBlockWeight = 3_900_000
 	// maxRecordBytes bounds one record of the journal: a full block with its framing.
 	maxRecordBytes = 8 << 20
+	// sigCacheEntries and hashCacheEntries bound the caches that spare a transaction's second check in its block.
+	sigCacheEntries  = 50_000
+	hashCacheEntries = 1_000
+	// utxoCacheBytes bounds the cache of unspent outputs.
+	utxoCacheBytes = 16 << 20
 	// maxNonceTries bounds the search for one block's proof of work; regtest needs two on average.
 	maxNonceTries = 1 << 20
 

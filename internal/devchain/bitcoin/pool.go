@@ -21,6 +21,7 @@ type poolEntry struct {
 	tx      *btcutil.Tx
 	arrival uint64
 	since   time.Time
+	height  int32 // of the tip at arrival
 }
 
 // refusal is a transaction that the mempool does not take, in Bitcoin Core's words.
@@ -72,7 +73,7 @@ func (c *Chain) admit(tx *btcutil.Tx, since time.Time) error {
 func (c *Chain) enter(tx *btcutil.Tx, since time.Time) {
 	c.arrival++
 	c.changes++
-	c.entries[*tx.Hash()] = &poolEntry{tx: tx, arrival: c.arrival, since: since}
+	c.entries[*tx.Hash()] = &poolEntry{tx: tx, arrival: c.arrival, since: since, height: c.tip().height}
 }
 
 // prunePool forgets entries that left the mempool.

@@ -55,7 +55,7 @@ func methods() map[string]method {
 		"getmempoolinfo":    {run: getMempoolInfo},
 		"getrawtransaction": {names: []string{"txid", "verbosity", "blockhash"}, needs: 1, run: getRawTransaction},
 		"gettxout":          {names: []string{"txid", "n", "include_mempool"}, needs: 2, run: getTxOut},
-		"testmempoolaccept": {names: []string{"rawtxs", "maxfeerate"}, needs: 1, run: testMempoolAccept},
+		"testmempoolaccept": {names: []string{"rawtxs", "maxfeerate"}, needs: 1, changes: true, run: testMempoolAccept},
 		"sendrawtransaction": {
 			names: []string{"hexstring", "maxfeerate", "maxburnamount"}, needs: 1, changes: true, run: sendRawTransaction,
 		},
@@ -137,6 +137,11 @@ func kind(raw json.RawMessage) string {
 	}
 	return "number"
 }
+
+// nothing is the result of methods that answer null.
+type nothing struct{}
+
+func (nothing) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
 
 // wrongType is how Bitcoin Core says that a parameter has the wrong type.
 const wrongType = `Wrong type passed:

@@ -42,7 +42,7 @@ func getBlockchainInfo(c *Chain, _ args) (any, *rpcError) {
 		"verificationprogress": 1,
 		"initialblockdownload": !c.current,
 		"chainwork":            tip.work(),
-		"size_on_disk":         c.chain.BestSnapshot().TotalTxns * 250,
+		"size_on_disk":         c.journal.size,
 		"pruned":               false,
 		"warnings":             []string{},
 	}, nil

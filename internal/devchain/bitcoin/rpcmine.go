@@ -114,7 +114,7 @@ func invalidateBlock(c *Chain, a args) (any, *rpcError) {
 	if err := c.invalidate(n.hash); err != nil {
 		return nil, internal(err)
 	}
-	return nil, nil //nolint:nilnil // Bitcoin Core answers null
+	return nothing{}, nil // Bitcoin Core answers null
 }
 
 // submitBlock answers null for an accepted block and a reason (BIP 22) for another.
@@ -145,7 +145,7 @@ func submitBlock(c *Chain, a args) (any, *rpcError) {
 	case !best:
 		return "inconclusive", nil
 	}
-	return nil, nil //nolint:nilnil // Bitcoin Core answers null
+	return nothing{}, nil // Bitcoin Core answers null
 }
 
 func blockReason(err error) string {

@@ -119,7 +119,7 @@ func (c *Chain) entryFields(e *poolEntry, fees map[chainhash.Hash]int64) map[str
 	own := btc(fees[*e.tx.Hash()])
 	return map[string]any{
 		"vsize": mempool.GetTxVirtualSize(e.tx), "weight": blockchain.GetTransactionWeight(e.tx),
-		"time": e.since.Unix(), "height": c.tip().height,
+		"time": e.since.Unix(), "height": e.height,
 		"descendantcount": len(down), "descendantsize": downSize, "ancestorcount": len(up), "ancestorsize": upSize,
 		"wtxid":   e.tx.WitnessHash().String(),
 		"fees":    map[string]any{"base": own, "modified": own, "ancestor": btc(upFee), "descendant": btc(downFee)},
@@ -204,11 +204,11 @@ func getTxOut(c *Chain, a args) (any, *rpcError) {
 	tip := c.tip()
 	fields := map[string]any{"bestblock": tip.hash.String(), "confirmations": 0, "coinbase": false}
 	if withPool && c.pool.CheckSpend(point) != nil {
-		return nil, nil //nolint:nilnil // Bitcoin Core answers null for a spent output
+		return nothing{}, nil // Bitcoin Core answers null for a spent output
 	}
 	if e, ok := c.entries[hash]; ok && withPool {
 		if int(n) >= len(e.tx.MsgTx().TxOut) {
-			return nil, nil //nolint:nilnil // no such output: null
+			return nothing{}, nil // no such output: null
 		}
 		out := e.tx.MsgTx().TxOut[n]
 		fields["value"], fields["scriptPubKey"] = btc(out.Value), c.scriptFields(out.PkScript)
@@ -219,7 +219,7 @@ func getTxOut(c *Chain, a args) (any, *rpcError) {
 		return nil, internal(err)
 	}
 	if entry == nil || entry.IsSpent() {
-		return nil, nil //nolint:nilnil // unknown or spent: null
+		return nothing{}, nil // unknown or spent: null
 	}
 	fields["value"], fields["scriptPubKey"] = btc(entry.Amount()), c.scriptFields(entry.PkScript())
 	fields["confirmations"], fields["coinbase"] = tip.height-entry.BlockHeight()+1, entry.IsCoinBase()

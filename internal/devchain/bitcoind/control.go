@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/btcsuite/btcd/address/v2"
 	"github.com/btcsuite/btcd/btcutil/v2"
@@ -79,7 +81,7 @@ func (n *Node) pick(ctx context.Context, tx *wire.MsgTx) error {
 	type coin struct {
 		Txid          string
 		Vout          uint32
-		Amount        float64 // BTC; compared only, with a margin
+		Amount        sats
 		Confirmations int
 		Spendable     bool
 	}
@@ -88,10 +90,10 @@ func (n *Node) pick(ctx context.Context, tx *wire.MsgTx) error {
 		return err
 	}
 	slices.SortFunc(coins, func(a, b coin) int {
-		large := func(one coin) int { return int(min(one.Amount/2, 1)) }
+		large := func(one coin) int { return int(min(one.Amount/largeCoin, 1)) }
 		return cmp.Or(large(a)-large(b), b.Confirmations-a.Confirmations, cmp.Compare(a.Amount, b.Amount))
 	})
-	i := slices.IndexFunc(coins, func(one coin) bool { return one.Spendable && one.Amount*1e8 >= float64(need+1_000) })
+	i := slices.IndexFunc(coins, func(one coin) bool { return one.Spendable && int64(one.Amount) >= need })
 	if i < 0 {
 		return nil
 	}
@@ -159,6 +161,18 @@ func script(text string) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", bitcoin.ErrAddress, err)
 	}
 	return made, nil
+}
+
+// sats is an amount in satoshi, which the node prints in BTC with eight decimals.
+type sats int64
+
+func (s *sats) UnmarshalJSON(raw []byte) error {
+	n, err := strconv.ParseInt(strings.Replace(string(raw), ".", "", 1), 10, 64)
+	if err != nil {
+		return fmt.Errorf("decode amount: %w", err)
+	}
+	*s = sats(n)
+	return nil
 }
 
 func encode(tx *wire.MsgTx) string {

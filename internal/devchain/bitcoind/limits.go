@@ -26,6 +26,8 @@ const (
 	// premineCoins of one BTC each are made of them, so that many payments can be in flight: a node takes at most
 	// 25 unconfirmed transactions in a row.
 	premineCoins = 400
+	// largeCoin is the value in satoshi from which a coin is left for large payments.
+	largeCoin = 200_000_000
 	// feeRate is what the faucet pays, in satoshi per vbyte.
 	feeRate = 3
 	// logTail is how much of the node's output an error tells, in bytes.

@@ -28,6 +28,8 @@ var (
 	ErrClosed = bitcoin.ErrClosed
 	// ErrDown says that the node is paused or killed.
 	ErrDown = errors.New("bitcoind is down")
+
+	errLoading = errors.New("mempool is loading")
 )
 
 // Output is one output of a payment.
@@ -115,6 +117,7 @@ server=1
 listen=0
 dnsseed=0
 walletbroadcast=0
+keypool=25
 [regtest]
 rpcbind=127.0.0.1
 rpcallowip=127.0.0.1
@@ -150,7 +153,7 @@ func (n *Node) launch(ctx context.Context) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		err := n.call(ctx, "getblockcount", nil, nil)
+		err := n.ready(ctx)
 		if err == nil {
 			return nil
 		}
@@ -163,6 +166,18 @@ func (n *Node) launch(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// ready says whether the node answers and has loaded its mempool, which it does in the background.
+func (n *Node) ready(ctx context.Context) error {
+	var info struct{ Loaded bool }
+	if err := n.call(ctx, "getmempoolinfo", nil, &info); err != nil {
+		return err
+	}
+	if !info.Loaded {
+		return errLoading
+	}
+	return nil
 }
 
 // endow makes wallet and coins at the first start.
