@@ -277,28 +277,48 @@ func (q *Quorum) sameBlock(ctx context.Context, height uint64, answers []answer[
 	return Block{}, q.tooFew(ctx, fmt.Sprintf("read block %d", height), len(got), errs)
 }
 
-// Scan implements Reader. As many endpoints as are needed read the block; the others only where those fail.
+// Scan implements Reader. As many endpoints as are needed read the block; the others only where those fail. Where one of
+// them has not the balances of so old a block any more, what counts is what all can tell.
 func (q *Quorum) Scan(ctx context.Context, b Block, w Watch) (Found, error) {
-	return readAlike(ctx, q, fmt.Sprintf("scan block %d %s", b.Height, b.Hash), Found.key, func(ctx context.Context, r Reader) (Found, error) { return r.Scan(ctx, b, w) })
+	return readAlike(ctx, q, reading[Found]{
+		what: fmt.Sprintf("scan block %d %s", b.Height, b.Hash),
+		read: func(r Reader) (Found, error) { return r.Scan(ctx, b, w) },
+		join: func(x, y Found) (Found, bool) {
+			if x.Unweighed || y.Unweighed {
+				x, y = x.shown(), y.shown()
+			}
+			return x, x.key() == y.key()
+		},
+	})
 }
 
 // Weigh implements Reader, as Scan does.
 func (q *Quorum) Weigh(ctx context.Context, b Block, all []Weighed) ([]Credit, error) {
-	key := func(c []Credit) string { return Found{Credits: c}.key() }
-	return readAlike(ctx, q, fmt.Sprintf("weigh at block %d %s", b.Height, b.Hash), key, func(ctx context.Context, r Reader) ([]Credit, error) { return r.Weigh(ctx, b, all) })
+	return readAlike(ctx, q, reading[[]Credit]{
+		what: fmt.Sprintf("weigh at block %d %s", b.Height, b.Hash),
+		read: func(r Reader) ([]Credit, error) { return r.Weigh(ctx, b, all) },
+		join: func(x, y []Credit) ([]Credit, bool) { return x, Found{Credits: x}.key() == Found{Credits: y}.key() },
+	})
 }
 
-// readAlike asks endpoints one after the other until enough have answered, and compares their answers by key.
-func readAlike[T any](ctx context.Context, q *Quorum, what string, key func(T) string, read func(context.Context, Reader) (T, error)) (T, error) {
-	var none T
-	var got []answer[T]
+// A reading is what several endpoints are asked, and how two answers become one if they are alike.
+type reading[T any] struct {
+	what string
+	read func(Reader) (T, error)
+	join func(x, y T) (both T, alike bool)
+}
+
+// readAlike asks endpoints one after the other until enough have answered alike.
+func readAlike[T any](ctx context.Context, q *Quorum, ask reading[T]) (T, error) {
+	var none, all T
 	var errs []error
-	gone := false
+	var first string
+	got, gone := 0, false
 	for _, e := range q.awake() {
 		began := time.Now()
-		value, err := read(ctx, e.reader)
+		value, err := ask.read(e.reader)
 		if ctx.Err() != nil {
-			return none, fmt.Errorf("%s: %w", what, ctx.Err())
+			return none, fmt.Errorf("%s: %w", ask.what, ctx.Err())
 		}
 		e.note(began, err)
 		if len(q.all) == 1 {
@@ -309,22 +329,39 @@ func readAlike[T any](ctx context.Context, q *Quorum, what string, key func(T) s
 			errs = append(errs, fmt.Errorf("%s: %w", e.name, err))
 			continue
 		}
-		if len(got) > 0 && key(value) != key(got[0].value) {
-			return none, fmt.Errorf("%s: %s and %s find different things: %w", what, got[0].from.name, e.name, ErrDisagree)
+		if got++; got == 1 {
+			first, all = e.name, value
+		} else {
+			both, alike := ask.join(all, value)
+			if !alike {
+				return none, fmt.Errorf("%s: %s and %s find different things: %w", ask.what, first, e.name, ErrDisagree)
+			}
+			all = both
 		}
-		if got = append(got, answer[T]{from: e, value: value}); len(got) == q.need {
-			return got[0].value, nil
+		if got == q.need {
+			return all, nil
 		}
 	}
 	if gone {
-		return none, fmt.Errorf("%s: %w: %w", what, ErrGone, errors.Join(errs...))
+		return none, fmt.Errorf("%s: %w: %w", ask.what, ErrGone, errors.Join(errs...))
 	}
-	return none, q.tooFew(ctx, what, len(got), errs)
+	return none, q.tooFew(ctx, ask.what, got, errs)
+}
+
+// shown is what transactions show, without what only balances tell.
+func (f Found) shown() Found {
+	plain := Found{Uses: f.Uses, Unweighed: true}
+	for _, c := range f.Credits {
+		if c.TxID != "" {
+			plain.Credits = append(plain.Credits, c)
+		}
+	}
+	return plain
 }
 
 // key prints everything found in one order.
 func (f Found) key() string {
-	var lines []string
+	lines := []string{fmt.Sprintf("unweighed %t", f.Unweighed)}
 	for _, c := range f.Credits {
 		lines = append(lines, fmt.Sprintf("%q %q %q %q %s %d", c.Ref, c.To, c.From, c.TxID, c.Amount, c.Spendable))
 	}

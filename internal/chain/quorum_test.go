@@ -187,6 +187,31 @@ func TestQuorumScanComparesWhatIsFound(t *testing.T) {
 	}
 }
 
+// TestQuorumScanOfAnOldBlock: where one endpoint has not its balances any more, the transactions still count, and the rest
+// is left to a later weighing.
+func TestQuorumScanOfAnOldBlock(t *testing.T) {
+	ctx := context.Background()
+	f := chaintest.NewFake("ethereum/1337")
+	ref := f.Pay("x", money.Of(money.ETH, 1))
+	f.PayByContract("x", money.Of(money.ETH, 2))
+	f.Mine(1)
+	w := chain.Watch{Has: func(string) bool { return true }, Hot: []chain.Weighed{{Address: "x"}}}
+	a, b := f.Another(), f.Another()
+	b.LieAboutCredits(func(_ chain.Block, f chain.Found) chain.Found {
+		return chain.Found{Credits: f.Credits[:1], Unweighed: true}
+	})
+	for _, q := range []*chain.Quorum{join(t, "ethereum/1337", a, b), join(t, "ethereum/1337", b, a)} {
+		found, err := q.Scan(ctx, f.Tip(), w)
+		if err != nil || !found.Unweighed || len(found.Credits) != 1 || found.Credits[0].Ref != ref {
+			t.Errorf("%+v, %v", found, err)
+		}
+	}
+	b.LieAboutCredits(func(chain.Block, chain.Found) chain.Found { return chain.Found{Unweighed: true} })
+	if _, err := join(t, "ethereum/1337", a, b).Scan(ctx, f.Tip(), w); !errors.Is(err, chain.ErrDisagree) {
+		t.Errorf("a transfer left out: %v", err)
+	}
+}
+
 func TestQuorumScanGoesOnWithoutOne(t *testing.T) {
 	ctx := context.Background()
 	f := chaintest.NewFake("bitcoin/regtest")
