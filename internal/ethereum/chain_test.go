@@ -630,7 +630,10 @@ func TestGone(t *testing.T) {
 	if _, err := r.node.Scan(t.Context(), now, newBook(a).watch()); err == nil || errors.Is(err, chain.ErrGone) {
 		t.Fatalf("null for a block of the best chain: %v", err)
 	}
-	r.proxy.set(func(p *proxy) { p.alter = nil; p.refuse["eth_call"], p.refuse["eth_getBalance"] = "header not found", "header not found" })
+	r.proxy.set(func(p *proxy) {
+		p.alter = nil
+		p.refuse["eth_call"], p.refuse["eth_getBalance"] = "header not found", "header not found"
+	})
 	if _, err := r.node.Scan(t.Context(), now, newBook(a).watch(a)); err == nil || errors.Is(err, chain.ErrGone) {
 		t.Fatalf("no state for a block of the best chain: %v", err)
 	}
