@@ -106,9 +106,22 @@ func (f *Fake) PayByContract(address string, amount money.Amount) (txid string) 
 	return f.add(fakeTx{outs: []Out{{address, amount}}, contract: true})
 }
 
-// DoubleSpend throws a waiting transaction away for ever, as if another one had spent its coins.
-func (f *Fake) DoubleSpend(txid string) {
-	f.do(func(w *world) { w.drop([]string{txid}) })
+// DoubleSpend throws a transaction, named by txid or Ref, away for ever, as if another one had spent its coins. One that
+// is mined goes by a reorganisation that is one block longer.
+func (f *Fake) DoubleSpend(ref string) {
+	txid, _, _ := strings.Cut(ref, ":")
+	depth := 0
+	f.do(func(w *world) {
+		for i, b := range w.blocks {
+			if slices.ContainsFunc(b.txs, func(tx fakeTx) bool { return tx.id == txid }) {
+				depth = len(w.blocks) - i
+			}
+		}
+		w.drop([]string{txid})
+	})
+	if depth > 0 {
+		f.Reorg(depth, txid)
+	}
 }
 
 // Mine adds n blocks; the first takes everything that waits.

@@ -3,6 +3,8 @@ package chaintest_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/pipe-pg/pipe/internal/chain"
@@ -73,5 +75,83 @@ func TestFakeFaults(t *testing.T) {
 	}
 	if _, err := f.BlockAt(ctx, 2); !errors.Is(err, chain.ErrNoBlock) {
 		t.Fatalf("got %v", err)
+	}
+}
+
+// fakeHarness runs the suite against the fake chain itself: what stands on it relies on that.
+func fakeHarness(n money.Network) chaintest.Harness {
+	f := chaintest.NewFake(n)
+	f.Mine(10)
+	serial := 0
+	h := chaintest.Harness{
+		Network: n, Reader: f,
+		Addresses: func(_ testing.TB, n int) []string {
+			var all []string
+			for range n {
+				serial++
+				all = append(all, fmt.Sprintf("address%d", serial))
+			}
+			return all
+		},
+		Pay: func(_ context.Context, a string, amount money.Amount) (string, error) {
+			txid, _, _ := strings.Cut(f.Pay(a, amount), ":")
+			return txid, nil
+		},
+		DoubleSpend: func(_ context.Context, txid string) error { f.DoubleSpend(txid); return nil },
+		Mine:        func(_ context.Context, n int) error { f.Mine(n); return nil },
+		Reorg:       func(_ context.Context, depth int, drop []string) error { f.Reorg(depth, drop...); return nil },
+		Pause:       func(context.Context) error { f.Fail(chaintest.All, chain.ErrBlind); return nil },
+		Resume:      func(context.Context) error { f.Fail(chaintest.All, nil); return nil },
+	}
+	if n.Coin() == money.BTC {
+		h.PayMany = func(_ context.Context, outs []chaintest.Out) (string, error) { return f.PayMany(outs...), nil }
+	} else {
+		h.PayByContract = func(_ context.Context, a string, amount money.Amount) (string, error) {
+			return f.PayByContract(a, amount), nil
+		}
+	}
+	return h
+}
+
+func TestConformance(t *testing.T) {
+	for _, n := range []money.Network{"bitcoin/regtest", "ethereum/1337"} {
+		t.Run(string(n), func(t *testing.T) { chaintest.Run(t, fakeHarness(n)) })
+	}
+}
+
+func TestConformanceOfQuorum(t *testing.T) {
+	for _, n := range []money.Network{"bitcoin/regtest", "ethereum/1337"} {
+		for size := 1; size <= 3; size++ {
+			t.Run(fmt.Sprintf("%s/%d", n, size), func(t *testing.T) {
+				h := fakeHarness(n)
+				f := h.Reader.(*chaintest.Fake)
+				named := []chain.Named{{Name: "first", Reader: f}}
+				others := []*chaintest.Endpoint{f.Another(), f.Another()}
+				for i := range size - 1 {
+					named = append(named, chain.Named{Name: fmt.Sprint(i), Reader: others[i]})
+				}
+				if size == 3 {
+					others[1].Lag(2) // the two others suffice
+				}
+				q, err := chain.NewQuorum(n, named...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				h.Reader = q
+				h.Pause = func(context.Context) error {
+					for _, e := range []*chaintest.Endpoint{f.Endpoint, others[0], others[1]} {
+						e.Fail(chaintest.All, chain.ErrBlind)
+					}
+					return nil
+				}
+				h.Resume = func(context.Context) error {
+					for _, e := range []*chaintest.Endpoint{f.Endpoint, others[0], others[1]} {
+						e.Fail(chaintest.All, nil)
+					}
+					return nil
+				}
+				chaintest.Run(t, h)
+			})
+		}
 	}
 }
