@@ -1,0 +1,55 @@
+-- name: AddAddress :exec
+INSERT INTO address (
+    network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev
+) VALUES (
+    @network, @address, @merchant_id, @idx, @epoch, @state, @invoice_id, @coin, @balance, @hot_until, @released_at, @given_at,
+    @rev
+);
+
+-- The free address is named once more outside, so that two transactions never give the same one.
+-- name: GiveAddress :one
+UPDATE address SET
+    state = 'given', invoice_id = @invoice_id, hot_until = @hot_until, given_at = @given_at, rev = rev + 1
+WHERE state = 'free' AND n = (
+    SELECT a.n FROM address a
+    WHERE a.merchant_id = @merchant_id AND a.network = @network AND a.state = 'free'
+    ORDER BY a.idx LIMIT 1 FOR UPDATE SKIP LOCKED
+)
+RETURNING *;
+
+-- name: Address :one
+SELECT * FROM address WHERE network = @network AND address = @address;
+
+-- name: InvoiceAddress :one
+SELECT * FROM address WHERE invoice_id = @invoice_id AND network = @network AND state = 'given';
+
+-- name: SwapAddress :execrows
+UPDATE address SET
+    state = @state, invoice_id = @invoice_id, balance = @balance, hot_until = @hot_until, given_at = @given_at, rev = rev + 1
+WHERE network = @network AND address = @address AND rev = @rev;
+
+-- name: HotAddresses :many
+SELECT * FROM address WHERE network = @network AND state = 'given' AND hot_until > @t
+ORDER BY hot_until DESC, n DESC LIMIT @most;
+
+-- name: Addresses :many
+SELECT * FROM address WHERE network = @network AND address > @address AND state = 'given' ORDER BY address LIMIT @most;
+
+-- name: ReleasedSince :many
+SELECT * FROM address
+WHERE network = @network AND released_at >= @t AND (released_at > @t OR address > @address)
+ORDER BY released_at, address LIMIT @most;
+
+-- name: PoolLevels :many
+SELECT
+    m.id, m.name, m.branch, m.created_at,
+    CAST((SELECT COUNT(*) FROM address f
+        WHERE f.merchant_id = m.id AND f.network = @network AND f.state = 'free') AS BIGINT) AS free,
+    CAST((SELECT COALESCE(MAX(x.idx), -1) + 1 FROM address x
+        WHERE x.merchant_id = m.id AND x.network = @network) AS BIGINT) AS next,
+    CAST((SELECT COUNT(*) FROM (SELECT g.n FROM address g
+        WHERE g.merchant_id = m.id AND g.network = @network AND g.state = 'given' LIMIT @count_given) c) AS BIGINT) AS given
+FROM merchant m WHERE m.id > @id ORDER BY m.id LIMIT @most;
+
+-- name: KillAddresses :exec
+UPDATE address SET state = 'dead', rev = rev + 1 WHERE state = 'free' AND epoch < @epoch;

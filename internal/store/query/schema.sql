@@ -1,0 +1,2 @@
+-- name: OldestProgram :one
+SELECT oldest FROM schema_rule WHERE one = 1;
