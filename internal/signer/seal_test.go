@@ -8,8 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 var cheap = KDF{Memory: 8, Passes: 1, Lanes: 1}
@@ -161,12 +164,25 @@ func TestSecretIsCovered(t *testing.T) {
 	Secret{}.Wipe()
 }
 
-func FuzzSeedFile(f *testing.F) {
-	pass := NewSecret("correct horse")
-	file, err := seal(bytes.Repeat([]byte{9}, seedSize), pass, cheap)
+// golden is a file as version 1 wrote it once: what was written then opens for ever.
+func golden(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile("testdata/" + name)
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
+	return data
+}
+
+func TestSealVersion1(t *testing.T) {
+	seed, err := unseal(golden(t, "seed.v1"), NewSecret("correct horse"))
+	if err != nil || !bytes.Equal(seed, bytes.Repeat([]byte{9}, seedSize)) {
+		t.Fatalf("%x, %v", seed, err)
+	}
+}
+
+func FuzzSeedFile(f *testing.F) {
+	pass, file := NewSecret("correct horse"), golden(f, "seed.v1")
 	f.Add(file, false)
 	f.Add(file[:len(file)-1], false)
 	f.Add(resum(append([]byte("PIPESEED\x00\x01\x01\x01\xff\xff\xff\xff"), file[16:]...)), true)
@@ -190,4 +206,22 @@ func FuzzSeedFile(f *testing.F) {
 			t.Fatalf("an altered file opened: %x", got)
 		}
 	})
+}
+
+// What an operator gets without asking is the strong derivation; this test pays for it once.
+func TestCreateDefault(t *testing.T) {
+	o := options(t.TempDir())
+	o.KDF = KDF{}
+	begin := time.Now()
+	if _, err := Create(o); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("made in %v", time.Since(begin).Round(time.Millisecond))
+	data, err := readSealFile(filepath.Join(o.Dir, seedName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kdf, err := readSeal(data); err != nil || kdf != SeedKDF {
+		t.Fatalf("%+v, %v", kdf, err)
+	}
 }
