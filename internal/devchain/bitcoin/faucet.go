@@ -65,7 +65,7 @@ func newFaucet(params *chaincfg.Params) (*faucet, error) {
 func (f *faucet) outputs(tx *btcutil.Tx, height int32, coinbase bool) []coin {
 	var list []coin
 	for i, out := range tx.MsgTx().TxOut {
-		if bytes.Equal(out.PkScript, f.script) {
+		if out.Value >= changeDust && bytes.Equal(out.PkScript, f.script) { // late coinbases are worth nothing
 			point := wire.OutPoint{Hash: *tx.Hash(), Index: uint32(i)}
 			list = append(list, coin{point: point, value: out.Value, height: height, coinbase: coinbase})
 		}
