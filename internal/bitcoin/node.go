@@ -49,7 +49,7 @@ type node struct {
 	cookie string // path of Core's cookie file, read at each call because each start of the node writes it anew
 	http   *http.Client
 	serial atomic.Uint64
-	// failures counts the calls that failed on the way: behind the same URL may be another node since.
+	// failures counts the calls that got no answer, or none that makes sense: behind the same URL may be another node since.
 	failures atomic.Uint64
 }
 
@@ -95,7 +95,8 @@ func (n *node) request(method string, params []any) request {
 }
 
 // call asks one method and decodes its result. A null result is an error: it is never taken for "there is none".
-func (n *node) call(ctx context.Context, out any, method string, params ...any) error {
+func (n *node) call(ctx context.Context, out any, method string, params ...any) (err error) {
+	defer n.count(&err)
 	req := n.request(method, params)
 	body, err := n.post(ctx, req)
 	if err != nil {
@@ -109,7 +110,8 @@ func (n *node) call(ctx context.Context, out any, method string, params ...any) 
 }
 
 // callHex is call for a result that is one long hex text, which it decodes several times faster.
-func (n *node) callHex(ctx context.Context, method string, params ...any) ([]byte, error) {
+func (n *node) callHex(ctx context.Context, method string, params ...any) (raw []byte, err error) {
+	defer n.count(&err)
 	req := n.request(method, params)
 	body, err := n.post(ctx, req)
 	if err != nil {
@@ -129,7 +131,7 @@ func (n *node) callHex(ctx context.Context, method string, params ...any) ([]byt
 	} else if err := res.into(new(string), req); err != nil {
 		return nil, err
 	}
-	raw := make([]byte, hex.DecodedLen(len(digits)))
+	raw = make([]byte, hex.DecodedLen(len(digits)))
 	if _, err := hex.Decode(raw, digits); err != nil {
 		return nil, fmt.Errorf("%s: %w", method, malformed(err))
 	}
@@ -154,8 +156,9 @@ func cutResult(body []byte) (digits, rest []byte) {
 }
 
 // batch asks one method many times in one request. The answers are in the order of the calls; each has its own error.
-func (n *node) batch(ctx context.Context, method string, each [][]any) ([]response, []request, error) {
-	reqs := make([]request, len(each))
+func (n *node) batch(ctx context.Context, method string, each [][]any) (sorted []response, reqs []request, err error) {
+	defer n.count(&err)
+	reqs = make([]request, len(each))
 	place := make(map[string]int, len(each))
 	for i, params := range each {
 		reqs[i] = n.request(method, params)
@@ -169,7 +172,7 @@ func (n *node) batch(ctx context.Context, method string, each [][]any) ([]respon
 	if err := json.Unmarshal(body, &got); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", method, malformed(err))
 	}
-	sorted := make([]response, len(each))
+	sorted = make([]response, len(each))
 	for _, res := range got {
 		i, asked := place[res.ID]
 		if !asked {
@@ -212,11 +215,8 @@ func (n *node) post(ctx context.Context, what any) (body []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, chain.RPCTimeout)
 	defer cancel()
 	defer func() {
-		if err != nil {
-			n.failures.Add(1)
-			if asked.Err() == nil {
-				err = fmt.Errorf("%w: %w", chain.ErrBlind, err)
-			}
+		if err != nil && asked.Err() == nil {
+			err = fmt.Errorf("%w: %w", chain.ErrBlind, err)
 		}
 	}()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.url, bytes.NewReader(sent))
@@ -280,6 +280,13 @@ func (n *node) authorize(req *http.Request) error {
 	}
 	req.SetBasicAuth(user, password)
 	return nil
+}
+
+// count counts a failure.
+func (n *node) count(err *error) {
+	if errors.Is(*err, chain.ErrBlind) {
+		n.failures.Add(1)
+	}
 }
 
 // malformed: an answer that says nothing is a node that cannot be believed.

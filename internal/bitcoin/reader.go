@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -153,6 +154,9 @@ func (r *Reader) BlockAt(ctx context.Context, height uint64) (chain.Block, error
 
 // hashAt asks for the hash at a height of the best chain.
 func (r *Reader) hashAt(ctx context.Context, height uint64) (string, error) {
+	if height > math.MaxInt32 { // Core's own type for heights; it calls more than that malformed
+		return "", fmt.Errorf("height %d: %w", height, chain.ErrNoBlock)
+	}
 	var hash string
 	err := r.node.call(ctx, &hash, "getblockhash", height)
 	switch {

@@ -234,3 +234,8 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+// same compares two credits.
+func same(x, y chain.Credit) bool {
+	return x.Ref == y.Ref && x.To == y.To && x.From == y.From && x.TxID == y.TxID && x.Amount.Equal(y.Amount) && x.Spendable == y.Spendable
+}
