@@ -46,6 +46,7 @@ func (e *Error) Is(target error) bool {
 const (
 	WordMalformed   = "malformed"
 	WordBodyTooBig  = "body-too-big"
+	WordSlow        = "body-too-slow"
 	WordEncoding    = "unknown-encoding"
 	WordNoKey       = "unknown-key"
 	WordIP          = "ip-not-registered"
