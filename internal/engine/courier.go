@@ -35,6 +35,9 @@ type Courier struct {
 	// Pause is the pause after so many attempts, and false when the schedule is used up.
 	Pause func(attempts int) (time.Duration, bool)
 	Log   *slog.Logger
+	// Life is the context of the sends, which outlive the step that begins them; it ends when the program stops. nil: the
+	// step's own, without its end.
+	Life context.Context
 
 	sends sync.WaitGroup
 	// mu owns fatal: the first failure of the store in a send, answered by the next Step.
@@ -58,6 +61,10 @@ func (c *Courier) Step(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("claim callbacks: %w", err)
 	}
+	life := c.Life
+	if life == nil {
+		life = context.WithoutCancel(ctx)
+	}
 	for _, cb := range due {
 		if !c.Lanes.TryEnter(cb.Origin) {
 			if err := c.giveBack(ctx, cb); err != nil {
@@ -68,14 +75,14 @@ func (c *Courier) Step(ctx context.Context) error {
 		c.sends.Add(1)
 		go func() {
 			defer c.sends.Done()
-			delivered, err := c.deliver(ctx, cb)
+			delivered, err := c.deliver(life, cb)
 			if err != nil {
 				c.Lanes.Cancel(cb.Origin)
 			} else {
 				c.Lanes.Leave(cb.Origin, delivered)
 			}
-			if err != nil && ctx.Err() == nil {
-				c.Log.ErrorContext(ctx, "callback could not be booked", "callback", cb.ID, "error", c.failed(err))
+			if err != nil && life.Err() == nil {
+				c.Log.ErrorContext(life, "callback could not be booked", "callback", cb.ID, "error", c.failed(err))
 			}
 		}()
 	}

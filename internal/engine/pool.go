@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -36,6 +37,9 @@ func (p *Pool) Step(ctx context.Context) error {
 	}
 	return nil
 }
+
+// ErrOldJournal: the signer's journal is older than the store, so it would release addresses a second time.
+var ErrOldJournal = errors.New("engine: the signer's journal is an old copy: bring back the newest one")
 
 // levels calls do for each merchant's pool on a network.
 func (p *Pool) levels(ctx context.Context, n money.Network, do func(context.Context, money.Network, PoolLevel) error) error {
@@ -112,7 +116,11 @@ func (p *Pool) behind(ctx context.Context) error {
 	}
 	old := false
 	for _, m := range marks.Lanes {
-		if known := next[place{m.Branch, m.Network}]; known < m.Next {
+		known := next[place{m.Branch, m.Network}]
+		if known > m.Next {
+			return fmt.Errorf("merchant %s on %s: the store knows %d addresses, the journal released %d: %w", m.Merchant, m.Network, known, m.Next, ErrOldJournal)
+		}
+		if known < m.Next {
 			old = true
 			p.Log.WarnContext(ctx, "store is behind the signer's journal: its free addresses are given up",
 				"merchant", m.Merchant, "network", m.Network, "store", known, "journal", m.Next)

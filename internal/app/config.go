@@ -1,0 +1,275 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pipe-pg/pipe/internal/chain"
+	"github.com/pipe-pg/pipe/internal/money"
+)
+
+// Config is everything that the program can be told. Each field has a key of the form PIPE_NAME in the environment, or in
+// a file of KEY=value lines; the environment wins. For a key marked secret, KEY_FILE names a file that holds the value. An
+// unknown PIPE_ key is an error.
+type Config struct {
+	Data      string `key:"PIPE_DATA" default:"./data" help:"Directory of the embedded database, the seed and the journal."`
+	Database  string `key:"PIPE_DATABASE" default:"" secret:"true" help:"sqlite:PATH or postgres://…; empty: sqlite in PIPE_DATA."`
+	Roles     string `key:"PIPE_ROLES" default:"api,checkout,worker" help:"What this process does: api, checkout, worker, comma-separated."`
+	Listen    string `key:"PIPE_LISTEN" default:"127.0.0.1:8080" help:"Address on which API and payment page are served."`
+	PublicURL string `key:"PIPE_PUBLIC_URL" default:"" help:"What merchants and payers call this server, like https://pay.example. Required."`
+	Proxies   string `key:"PIPE_TRUSTED_PROXIES" default:"" help:"IPs and CIDRs of reverse proxies whose X-Forwarded-For counts, comma-separated."`
+	TLSCert   string `key:"PIPE_TLS_CERT" default:"" help:"Certificate file; with PIPE_TLS_KEY the server speaks HTTPS itself."`
+	TLSKey    string `key:"PIPE_TLS_KEY" default:"" help:"Private key file of PIPE_TLS_CERT."`
+
+	Bitcoin         string        `key:"PIPE_BITCOIN" default:"" help:"Bitcoin network: mainnet, testnet4, signet or regtest; empty: no Bitcoin."`
+	BitcoinNodes    string        `key:"PIPE_BITCOIN_NODES" default:"" secret:"true" help:"JSON-RPC URLs of Bitcoin Core nodes with user and password, comma-separated."`
+	Ethereum        string        `key:"PIPE_ETHEREUM" default:"" help:"Ethereum chain id (1 is mainnet); empty: no Ethereum."`
+	EthereumNodes   string        `key:"PIPE_ETHEREUM_NODES" default:"" secret:"true" help:"JSON-RPC URLs of Ethereum nodes, comma-separated."`
+	BitcoinPoll     time.Duration `key:"PIPE_BITCOIN_POLL" default:"0s" help:"Pause between looks at the Bitcoin network; 0: 5s, on regtest 500ms."`
+	EthereumPoll    time.Duration `key:"PIPE_ETHEREUM_POLL" default:"0s" help:"Pause between looks at the Ethereum network; 0: 3s, on dev chains 500ms."`
+	BitcoinTipAge   time.Duration `key:"PIPE_BITCOIN_TIP_AGE" default:"0s" help:"Age of the newest block from which a Bitcoin node counts as blind; 0: 2h, off on regtest."`
+	EthereumTipAge  time.Duration `key:"PIPE_ETHEREUM_TIP_AGE" default:"0s" help:"The same for Ethereum; 0: 5m, off on dev chains."`
+	BitcoinBreaker  int           `key:"PIPE_BITCOIN_BREAKER" default:"-1" help:"Depth of a reorganisation that doubles required confirmations for a day; -1: 3, off on regtest; 0: never."`
+	EthereumBreaker int           `key:"PIPE_ETHEREUM_BREAKER" default:"-1" help:"The same for Ethereum; -1: 8, off on dev chains; 0: never."`
+
+	Rates       string        `key:"PIPE_RATES" default:"upbit,bithumb,coinone,korbit,coinbase,kraken,bitstamp,gemini" help:"Price sources, comma-separated, at least 3 per currency. fixed:BTC/KRW=…;… is for demonstrations only."`
+	RateEvery   time.Duration `key:"PIPE_RATE_EVERY" default:"20s" help:"Pause between price look-ups."`
+	RateMaxAge  time.Duration `key:"PIPE_RATE_MAX_AGE" default:"60s" help:"Age from which a price does not count."`
+	FXFile      string        `key:"PIPE_FX_FILE" default:"" help:"File with the won per dollar and its date, written by a job of yours; with it, KRW prices are checked against USD prices."`
+	MaxPriceKRW int64         `key:"PIPE_MAX_PRICE_KRW" default:"1000000000" help:"Highest price of an invoice, in won."`
+	MaxPriceUSD int64         `key:"PIPE_MAX_PRICE_USD" default:"1000000" help:"Highest price of an invoice, in whole dollars."`
+
+	InsecureURLs bool   `key:"PIPE_INSECURE_URLS" default:"false" help:"Take http:// callback and redirect URLs. For tests only."`
+	CallbackOpen string `key:"PIPE_CALLBACK_OPEN" default:"" help:"Origins that may resolve to addresses which are not public, each ORIGIN=CIDR[+CIDR…], comma-separated. Link-local is never opened."`
+	CallbackDeny string `key:"PIPE_CALLBACK_DENY" default:"" help:"Further CIDRs that callbacks never reach, comma-separated."`
+
+	RatePerKey int `key:"PIPE_RATE_PER_KEY" default:"20" help:"API calls a second per key, with five times that in a burst."`
+
+	SignerPassphrase string `key:"PIPE_SIGNER_PASSPHRASE" default:"" secret:"true" help:"Opens the encrypted seed in PIPE_DATA. Better: PIPE_SIGNER_PASSPHRASE_FILE."`
+	SecretKey        string `key:"PIPE_SECRET_KEY" default:"" secret:"true" help:"64 hex digits under which callback secrets are encrypted in the database; empty: made in PIPE_DATA at the first start."`
+
+	LogFormat string `key:"PIPE_LOG" default:"text" help:"Form of the log on standard error: text or json."`
+	LogLevel  string `key:"PIPE_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
+}
+
+// MaxConfigFile is the largest configuration file read, in bytes.
+const MaxConfigFile = 64 << 10
+
+// LoadConfig reads the defaults, the file (if any), and the environment, each winning over the one before, and checks the
+// whole. Errors name the key and say what to write.
+func LoadConfig(file string, environ []string) (Config, error) {
+	values := map[string]string{}
+	if file != "" {
+		if err := readConfigFile(file, values); err != nil {
+			return Config{}, err
+		}
+	}
+	for _, kv := range environ {
+		if k, v, ok := strings.Cut(kv, "="); ok && strings.HasPrefix(k, "PIPE_") {
+			values[k] = v
+		}
+	}
+	var c Config
+	if err := c.fill(values); err != nil {
+		return c, err
+	}
+	return c, c.Check()
+}
+
+func readConfigFile(file string, values map[string]string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, MaxConfigFile+1))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	if len(text) > MaxConfigFile {
+		return fmt.Errorf("read configuration: %s has more than %d bytes", file, MaxConfigFile)
+	}
+	for n, line := range strings.Split(string(text), "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		k, v, ok := strings.Cut(line, "=")
+		if !ok {
+			return fmt.Errorf("read configuration: %s:%d: write KEY=value", file, n+1)
+		}
+		values[strings.TrimSpace(k)] = strings.TrimSpace(v)
+	}
+	return nil
+}
+
+// fill sets the fields from texts, by reflection over the keys.
+func (c *Config) fill(values map[string]string) error {
+	v := reflect.ValueOf(c).Elem()
+	known := map[string]bool{"PIPE_CONFIG": true}
+	for i := range v.NumField() {
+		tag := v.Type().Field(i).Tag
+		key := tag.Get("key")
+		known[key] = true
+		text, set := values[key]
+		if tag.Get("secret") != "" {
+			known[key+"_FILE"] = true
+			if file := values[key+"_FILE"]; file != "" {
+				b, err := os.ReadFile(file)
+				if err != nil {
+					return fmt.Errorf("%s_FILE: %w", key, err)
+				}
+				text, set = strings.TrimSpace(string(b)), true
+			}
+		}
+		if !set || text == "" {
+			text = tag.Get("default")
+		}
+		if err := setField(v.Field(i), text); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+	}
+	for k := range values {
+		if !known[k] {
+			return fmt.Errorf("%s: no such setting; `pipe config` lists them all", k)
+		}
+	}
+	return nil
+}
+
+func setField(f reflect.Value, text string) error {
+	switch f.Interface().(type) {
+	case string:
+		f.SetString(text)
+	case time.Duration:
+		d, err := time.ParseDuration(text)
+		if err != nil || d < 0 {
+			return fmt.Errorf("%q is not a duration like 30s or 5m", text)
+		}
+		f.SetInt(int64(d))
+	case bool:
+		b, err := strconv.ParseBool(text)
+		if err != nil {
+			return fmt.Errorf("%q is not true or false", text)
+		}
+		f.SetBool(b)
+	default:
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return fmt.Errorf("%q is not a whole number", text)
+		}
+		f.SetInt(n)
+	}
+	return nil
+}
+
+// Check refuses a configuration that cannot be right.
+func (c Config) Check() error {
+	for _, r := range split(c.Roles) {
+		if !slices.Contains([]string{"api", "checkout", "worker"}, r) {
+			return fmt.Errorf("PIPE_ROLES: %q is none of api, checkout, worker", r)
+		}
+	}
+	for _, key := range []struct{ name, list string }{
+		{"PIPE_TRUSTED_PROXIES", c.Proxies}, {"PIPE_CALLBACK_DENY", c.CallbackDeny},
+	} {
+		if _, err := prefixes(key.list); err != nil {
+			return fmt.Errorf("%s: %w", key.name, err)
+		}
+	}
+	if c.PublicURL != "" {
+		u, err := url.Parse(c.PublicURL)
+		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" {
+			return fmt.Errorf("PIPE_PUBLIC_URL: %q is not an origin like https://pay.example", c.PublicURL)
+		}
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return errors.New("PIPE_TLS_CERT and PIPE_TLS_KEY belong together")
+	}
+	for _, n := range []struct{ name, network, nodes string }{
+		{"PIPE_BITCOIN", c.Bitcoin, c.BitcoinNodes}, {"PIPE_ETHEREUM", c.Ethereum, c.EthereumNodes},
+	} {
+		if (n.network == "") != (n.nodes == "") {
+			return fmt.Errorf("%s and %s_NODES belong together", n.name, n.name)
+		}
+		if len(split(n.nodes)) > chain.MaxEndpoints {
+			return fmt.Errorf("%s_NODES: at most %d", n.name, chain.MaxEndpoints)
+		}
+	}
+	return nil
+}
+
+// Has tells whether this process has a role.
+func (c Config) Has(role string) bool { return slices.Contains(split(c.Roles), role) }
+
+// DatabaseURL is the database, the embedded one by default.
+func (c Config) DatabaseURL() string {
+	if c.Database != "" {
+		return c.Database
+	}
+	return "sqlite:" + filepath.Join(c.Data, "pipe.db")
+}
+
+// Networks are the networks that are set up.
+func (c Config) Networks() map[money.Currency]money.Network {
+	all := map[money.Currency]money.Network{}
+	if c.Bitcoin != "" {
+		all[money.BTC] = money.Network("bitcoin/" + c.Bitcoin)
+	}
+	if c.Ethereum != "" {
+		all[money.ETH] = money.Network("ethereum/" + c.Ethereum)
+	}
+	return all
+}
+
+// Print writes the configuration in force, each line with what it means, secrets covered.
+func (c Config) Print(w io.Writer) error {
+	v := reflect.ValueOf(c)
+	for i := range v.NumField() {
+		tag := v.Type().Field(i).Tag
+		value := fmt.Sprint(v.Field(i).Interface())
+		if tag.Get("secret") != "" && value != "" {
+			value = "[secret]"
+		}
+		if _, err := fmt.Fprintf(w, "# %s\n%s=%s\n", tag.Get("help"), tag.Get("key"), value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// split cuts a comma-separated list, without empty parts.
+func split(list string) []string {
+	var all []string
+	for _, s := range strings.Split(list, ",") {
+		if s = strings.TrimSpace(s); s != "" {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func prefixes(list string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range split(list) {
+		if a, err := netip.ParseAddr(text); err == nil {
+			all = append(all, netip.PrefixFrom(a, a.BitLen()))
+			continue
+		}
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not an IP address or CIDR", text)
+		}
+		all = append(all, p.Masked())
+	}
+	return all, nil
+}

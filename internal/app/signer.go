@@ -1,0 +1,41 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/pipe-pg/pipe/internal/signer"
+)
+
+// openSigner opens the embedded signer.
+func (a *App) openSigner() error {
+	o := a.Config.SignerOptions(a.opts)
+	if a.Config.SignerPassphrase == "" {
+		return errors.New("PIPE_SIGNER_PASSPHRASE_FILE is not set: the role worker needs it to open the seed")
+	}
+	s, err := signer.Open(o)
+	if errors.Is(err, signer.ErrNoSeed) && a.opts.MakeSeed {
+		if _, err := signer.Create(o); err != nil {
+			return fmt.Errorf("make seed: %w", err)
+		}
+		s, err = signer.Open(o)
+	}
+	if errors.Is(err, signer.ErrNoSeed) {
+		return fmt.Errorf("%w: make one with `pipe seed create`, or bring one back with `pipe seed restore`", err)
+	}
+	if err != nil {
+		return fmt.Errorf("open signer: %w", err)
+	}
+	a.signer, a.ports.signer = s, s
+	if a.opts.Wrap.Signer != nil {
+		a.ports.signer = a.opts.Wrap.Signer(s)
+	}
+	return nil
+}
+
+// SignerOptions say where the embedded signer lives and what opens it.
+func (c Config) SignerOptions(o Options) signer.Options {
+	return signer.Options{
+		Dir: c.SeedDir(), Passphrase: signer.NewSecret(c.SignerPassphrase), KDF: o.SeedKDF, Logger: o.Log, Now: o.Now,
+	}
+}

@@ -1,0 +1,72 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/pipe-pg/pipe/internal/chain"
+	"github.com/pipe-pg/pipe/internal/engine"
+	"github.com/pipe-pg/pipe/internal/signer"
+	"github.com/pipe-pg/pipe/internal/webhook"
+	"github.com/pipe-pg/pipe/internal/worker"
+)
+
+// openWorkers makes the loops of the role worker.
+func (a *App) openWorkers() error {
+	a.courier = &engine.Courier{
+		Store: a.ports.store, Sender: a.ports.sender, Sealer: a.Desk.Sealer, Lanes: webhook.NewLanes(webhook.LaneOptions{}),
+		Pause: func(attempts int) (time.Duration, bool) { return webhook.Pause(attempts, rand.Int64N) }, Log: a.log,
+	}
+	clerk := &engine.Clerk{Store: a.ports.store, Rates: a.Desk.Rates, Nets: a.Nets, Render: a.Desk.Render, Log: a.log}
+	pool := &engine.Pool{Store: a.ports.store, Signer: a.ports.signer, Nets: a.Nets, Log: a.log}
+	a.loops = append(a.loops,
+		worker.Loop{Name: "pool", Every: PoolEvery, Timeout: StepTimeout, Run: a.fillPool(pool)},
+		worker.Loop{Name: "expire", Every: ExpireEvery, Timeout: StepTimeout, Run: clerk.Expire},
+		worker.Loop{Name: "value", Every: ExpireEvery, Timeout: StepTimeout, Run: clerk.Value},
+		worker.Loop{Name: "prune", Every: PruneEvery, Timeout: StepTimeout, Run: clerk.Prune},
+		worker.Loop{Name: "audit", Every: AuditEvery, Timeout: AuditEvery, Run: a.audit},
+		worker.Loop{Name: "callback", Every: CourierEvery, Timeout: StepTimeout, Run: a.courier.Step},
+	)
+	for _, n := range a.Nets {
+		w := &engine.Watcher{
+			Store: a.ports.store, Reader: a.readers[n.Network], Net: n, Nets: a.Nets, Render: a.Desk.Render, Log: a.log,
+		}
+		recount := RecountEvery
+		if chain.IsDev(n.Network) {
+			recount = RecountEveryDev
+		}
+		a.loops = append(a.loops,
+			worker.Loop{Name: "follow:" + string(n.Network), Every: a.Config.poll(n.Network), Timeout: StepTimeout, Run: w.Follow},
+			worker.Loop{Name: "recount:" + string(n.Network), Every: recount, Timeout: StepTimeout, Run: w.Recount},
+		)
+	}
+	return nil
+}
+
+// fillPool steps the pool. A signer that stopped for good, because its journal could not be written, ends the process.
+func (a *App) fillPool(p *engine.Pool) func(context.Context) error {
+	return func(ctx context.Context) error {
+		err := p.Step(ctx)
+		if errors.Is(err, signer.ErrStopped) || errors.Is(err, engine.ErrOldJournal) {
+			a.fatal(err)
+		}
+		return err
+	}
+}
+
+// audit logs what does not hold.
+func (a *App) audit(ctx context.Context) error {
+	r, err := a.Auditor().Audit(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range r.Differences {
+		a.log.ErrorContext(ctx, "audit found a difference: call the operator", "what", d.What, "difference", d.Text)
+	}
+	for _, u := range r.Unchecked {
+		a.log.WarnContext(ctx, "audit could not check", "what", u)
+	}
+	return nil
+}
