@@ -1,6 +1,7 @@
 package ethereum
 
 import (
+	"encoding/json"
 	"errors"
 	"math/big"
 	"strings"
@@ -148,13 +149,21 @@ func FuzzParseAddress(f *testing.F) {
 func FuzzBlock(f *testing.F) {
 	f.Add([]byte(`{"hash":"0x00","number":"0x1","transactions":[{"hash":"0x00"}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		var b block
-		if err := b.UnmarshalJSON(text); err == nil && b.opaque == "" && b.hash != b.Header.Hash() {
-			t.Fatal("a block with another hash than its own was taken")
+		var fields blockFields
+		if json.Unmarshal(text, &fields) == nil {
+			if b, err := fields.block(); err == nil && b.hash != b.Header.Hash() {
+				t.Fatal("a block with another hash than its own was taken")
+			}
 		}
-		var one tx
-		if err := one.UnmarshalJSON(text); err == nil && one.value == nil {
-			t.Fatal("a transaction without value was taken")
+		var h header
+		if err := h.UnmarshalJSON(text); err == nil && h.opaque == "" && h.hash != h.Header.Hash() {
+			t.Fatal("a header with another hash than its own was taken")
+		}
+		var one txFields
+		if json.Unmarshal(text, &one) == nil {
+			if read, err := one.tx(); err == nil && (read.value == nil || read.signed != nil && read.signed.Hash() != read.id) {
+				t.Fatal("a transaction with another hash than its own was taken")
+			}
 		}
 	})
 }

@@ -32,8 +32,11 @@ const weigher = "42600052" + "60206028" + "5b" + "60148183600c0139" + "815131825
 
 const word = 32 // bytes of a number in the EVM
 
-// atHash names a block's state by its hash (EIP-1898), so that no other block's can be answered.
-func atHash(b chain.Block) any { return map[string]any{"blockHash": b.Hash} }
+// atHash names a block's state by its hash (EIP-1898), so that no other block's can be answered, and only while the block
+// is on the best chain.
+func atHash(b chain.Block) any {
+	return map[string]any{"blockHash": b.Hash, "requireCanonical": true}
+}
 
 // balances are the accounts' balances in wei at this block, in the order asked: in bulk, or one by one where the node
 // refuses the bulk call. Errors: errState.

@@ -103,28 +103,82 @@ type block struct {
 	receivers []common.Address // of consensus-layer withdrawals
 }
 
-// UnmarshalJSON reads a block with full transactions and checks them against the header's root.
-func (b *block) UnmarshalJSON(text []byte) error {
-	if err := b.header.UnmarshalJSON(text); err != nil {
-		return err
+// errHash: a block's header does not have the hash that the node gives.
+var errHash = errors.New("header does not have its hash")
+
+// blockFields are a block's JSON with full transactions, read in one pass: blocks are most of what is read.
+type blockFields struct {
+	Hash         *common.Hash      `json:"hash"`
+	ParentHash   *common.Hash      `json:"parentHash"`
+	UncleHash    *common.Hash      `json:"sha3Uncles"`
+	Coinbase     common.Address    `json:"miner"`
+	Root         *common.Hash      `json:"stateRoot"`
+	TxHash       *common.Hash      `json:"transactionsRoot"`
+	ReceiptHash  *common.Hash      `json:"receiptsRoot"`
+	Bloom        *types.Bloom      `json:"logsBloom"`
+	Difficulty   *hexutil.Big      `json:"difficulty"`
+	Number       *hexutil.Big      `json:"number"`
+	GasLimit     *hexutil.Uint64   `json:"gasLimit"`
+	GasUsed      *hexutil.Uint64   `json:"gasUsed"`
+	Time         *hexutil.Uint64   `json:"timestamp"`
+	Extra        hexutil.Bytes     `json:"extraData"`
+	MixDigest    common.Hash       `json:"mixHash"`
+	Nonce        types.BlockNonce  `json:"nonce"`
+	BaseFee      *hexutil.Big      `json:"baseFeePerGas"`
+	Withdrawn    *common.Hash      `json:"withdrawalsRoot"`
+	BlobGasUsed  *hexutil.Uint64   `json:"blobGasUsed"`
+	BlobExcess   *hexutil.Uint64   `json:"excessBlobGas"`
+	BeaconRoot   *common.Hash      `json:"parentBeaconBlockRoot"`
+	Requests     *common.Hash      `json:"requestsHash"`
+	AccessList   *common.Hash      `json:"blockAccessListHash"`
+	Slot         *hexutil.Uint64   `json:"slotNumber"`
+	Transactions *[]*txFields      `json:"transactions"`
+	Withdrawals  []withdrawalField `json:"withdrawals"`
+}
+
+type withdrawalField struct {
+	Address common.Address `json:"address"`
+}
+
+// block checks what was read: the header by its hash, the transactions by the header. Errors: errHash.
+func (f *blockFields) block() (*block, error) {
+	if f.Hash == nil || f.ParentHash == nil || f.UncleHash == nil || f.Root == nil || f.TxHash == nil || f.ReceiptHash == nil ||
+		f.Bloom == nil || f.Difficulty == nil || f.Number == nil || f.GasLimit == nil || f.GasUsed == nil || f.Time == nil ||
+		f.Transactions == nil {
+		return nil, errors.New("read block: a field is missing")
 	}
-	var body struct {
-		Transactions *[]*tx `json:"transactions"`
-		Withdrawals  []struct {
-			Address common.Address `json:"address"`
-		} `json:"withdrawals"`
+	if !f.Number.ToInt().IsUint64() {
+		return nil, errors.New("read block: number is out of range")
 	}
-	if err := json.Unmarshal(text, &body); err != nil {
-		return fmt.Errorf("read transactions of block %d: %w", b.Number, err)
+	b := &block{header: header{Header: types.Header{
+		ParentHash: *f.ParentHash, UncleHash: *f.UncleHash, Coinbase: f.Coinbase, Root: *f.Root, TxHash: *f.TxHash,
+		ReceiptHash: *f.ReceiptHash, Bloom: *f.Bloom, Difficulty: f.Difficulty.ToInt(), Number: f.Number.ToInt(),
+		GasLimit: uint64(*f.GasLimit), GasUsed: uint64(*f.GasUsed), Time: uint64(*f.Time), Extra: f.Extra,
+		MixDigest: f.MixDigest, Nonce: f.Nonce, BaseFee: (*big.Int)(f.BaseFee), WithdrawalsHash: f.Withdrawn,
+		BlobGasUsed: (*uint64)(f.BlobGasUsed), ExcessBlobGas: (*uint64)(f.BlobExcess), ParentBeaconRoot: f.BeaconRoot,
+		RequestsHash: f.Requests, BlockAccessListHash: f.AccessList, SlotNumber: (*uint64)(f.Slot),
+	}}}
+	b.hash = *f.Hash
+	for i, t := range *f.Transactions {
+		if t == nil {
+			return nil, fmt.Errorf("read block %d: transaction %d is null", b.Number, i)
+		}
+		one, err := t.tx()
+		if err != nil {
+			return nil, fmt.Errorf("read block %d: %w", b.Number, err)
+		}
+		b.txs = append(b.txs, one)
 	}
-	if body.Transactions == nil {
-		return fmt.Errorf("read block %d: transactions are missing", b.Number)
-	}
-	b.txs = *body.Transactions
-	for _, w := range body.Withdrawals {
+	for _, w := range f.Withdrawals {
 		b.receivers = append(b.receivers, w.Address)
 	}
-	return b.checkRoot()
+	if err := b.checkRoot(); err != nil {
+		return nil, err
+	}
+	if b.Header.Hash() != b.hash {
+		return b, fmt.Errorf("read block %d: %w %s", b.Number, errHash, b.hash)
+	}
+	return b, nil
 }
 
 // checkRoot recomputes the transactions root. A transaction of a type that this version cannot encode leaves the node's
@@ -132,9 +186,6 @@ func (b *block) UnmarshalJSON(text []byte) error {
 func (b *block) checkRoot() error {
 	signed := make(types.Transactions, len(b.txs))
 	for i, t := range b.txs {
-		if t == nil {
-			return fmt.Errorf("read block %d: transaction %d is null", b.Number, i)
-		}
 		if t.signed == nil {
 			b.opaque = fmt.Sprintf("transaction type %#x is unknown to this version", t.kind)
 			return nil
@@ -145,99 +196,4 @@ func (b *block) checkRoot() error {
 		return fmt.Errorf("transactions of block %d have root %s, not %s as its header says", b.Number, root, b.TxHash)
 	}
 	return nil
-}
-
-// tx is what matters of a transaction.
-type tx struct {
-	kind   uint64
-	id     common.Hash
-	from   common.Address // the node's word
-	to     *common.Address
-	value  *big.Int
-	signed *types.Transaction // nil for a type that this version does not know
-}
-
-// txFields are a transaction's JSON of every type, after EIP-1474.
-type txFields struct {
-	Type       hexutil.Uint64   `json:"type"`
-	Hash       *common.Hash     `json:"hash"`
-	From       *common.Address  `json:"from"`
-	To         *common.Address  `json:"to"`
-	Value      *hexutil.Big     `json:"value"`
-	Nonce      hexutil.Uint64   `json:"nonce"`
-	Gas        hexutil.Uint64   `json:"gas"`
-	GasPrice   *hexutil.Big     `json:"gasPrice"`
-	FeeCap     *hexutil.Big     `json:"maxFeePerGas"`
-	TipCap     *hexutil.Big     `json:"maxPriorityFeePerGas"`
-	Input      hexutil.Bytes    `json:"input"`
-	ChainID    *hexutil.Big     `json:"chainId"`
-	AccessList types.AccessList `json:"accessList"`
-	V          *hexutil.Big     `json:"v"`
-	R          *hexutil.Big     `json:"r"`
-	S          *hexutil.Big     `json:"s"`
-	YParity    *hexutil.Uint64  `json:"yParity"`
-}
-
-// UnmarshalJSON reads a transaction. Its hash is computed from its fields and must be the one the node gives.
-func (t *tx) UnmarshalJSON(text []byte) error {
-	var f txFields
-	if err := json.Unmarshal(text, &f); err != nil {
-		return fmt.Errorf("read transaction: %w", err)
-	}
-	if f.Hash == nil || f.From == nil || f.Value == nil {
-		return errors.New("read transaction: hash, from or value is missing")
-	}
-	*t = tx{kind: uint64(f.Type), id: *f.Hash, from: *f.From, to: f.To, value: f.Value.ToInt()}
-	var err error
-	switch f.Type {
-	case types.LegacyTxType, types.AccessListTxType, types.DynamicFeeTxType:
-		t.signed, err = f.signed()
-	case types.BlobTxType, types.SetCodeTxType: // rare: the slower decoder serves
-		t.signed = new(types.Transaction)
-		err = t.signed.UnmarshalJSON(text)
-	default:
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read transaction %s: %w", f.Hash, err)
-	}
-	if id := t.signed.Hash(); id != t.id {
-		return fmt.Errorf("transaction hashes to %s, not to %s as the node says", id, t.id)
-	}
-	return nil
-}
-
-// signed is the transaction of one of the three common types (EIP-2718). It spares them the general decoder, which takes
-// twice as long and would be most of a scan's time.
-func (f *txFields) signed() (*types.Transaction, error) {
-	if f.V == nil && f.YParity != nil {
-		f.V = (*hexutil.Big)(new(big.Int).SetUint64(uint64(*f.YParity)))
-	}
-	price, tip, chainID := f.GasPrice, f.TipCap, f.ChainID
-	if f.Type == types.DynamicFeeTxType {
-		price = f.FeeCap
-	} else {
-		tip = new(hexutil.Big)
-	}
-	if f.Type == types.LegacyTxType {
-		chainID = new(hexutil.Big) // it is in V
-	}
-	for _, number := range []*hexutil.Big{f.V, f.R, f.S, price, tip, chainID} {
-		if number == nil {
-			return nil, errors.New("a field of its type is missing")
-		}
-	}
-	nonce, gas := uint64(f.Nonce), uint64(f.Gas)
-	value, v, r, s := f.Value.ToInt(), f.V.ToInt(), f.R.ToInt(), f.S.ToInt()
-	switch f.Type {
-	case types.AccessListTxType:
-		return types.NewTx(&types.AccessListTx{ChainID: chainID.ToInt(), Nonce: nonce, GasPrice: price.ToInt(), Gas: gas,
-			To: f.To, Value: value, Data: f.Input, AccessList: f.AccessList, V: v, R: r, S: s}), nil
-	case types.DynamicFeeTxType:
-		return types.NewTx(&types.DynamicFeeTx{ChainID: chainID.ToInt(), Nonce: nonce, GasTipCap: tip.ToInt(),
-			GasFeeCap: price.ToInt(), Gas: gas, To: f.To, Value: value, Data: f.Input, AccessList: f.AccessList,
-			V: v, R: r, S: s}), nil
-	}
-	return types.NewTx(&types.LegacyTx{Nonce: nonce, GasPrice: price.ToInt(), Gas: gas, To: f.To, Value: value,
-		Data: f.Input, V: v, R: r, S: s}), nil
 }

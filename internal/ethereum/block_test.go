@@ -70,6 +70,19 @@ func toldBlock(t interface{ Fatal(...any) }, signed types.Transactions, from com
 	return text
 }
 
+// heard reads a block as a node tells it.
+func heard(t interface{ Fatal(...any) }, text []byte) *block {
+	var f blockFields
+	if err := json.Unmarshal(text, &f); err != nil {
+		t.Fatal(err)
+	}
+	b, err := f.block()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 // TestEveryType: transactions of every type and shape are read to their own hash, and make up the block's root.
 func TestEveryType(t *testing.T) {
 	key := someKey(t)
@@ -92,10 +105,7 @@ func TestEveryType(t *testing.T) {
 			seen[s.Type()] = true
 			signed = append(signed, s)
 		}
-		var b block
-		if err := json.Unmarshal(toldBlock(t, signed, from), &b); err != nil {
-			t.Fatal(err)
-		}
+		b := heard(t, toldBlock(t, signed, from))
 		if b.opaque != "" || len(b.txs) != len(signed) || len(b.receivers) != 1 || b.receivers[0] != from {
 			t.Fatalf("block %+v", b)
 		}
@@ -189,11 +199,8 @@ func of[T any, P interface {
 func TestWithdrawalReceiver(t *testing.T) {
 	key := someKey(t)
 	from := crypto.PubkeyToAddress(key.PublicKey)
-	var b block
-	if err := json.Unmarshal(toldBlock(t, nil, from), &b); err != nil {
-		t.Fatal(err)
-	}
-	accounts, err := candidates(t.Context(), &b, newBook(from.Hex()).watch())
+	b := heard(t, toldBlock(t, nil, from))
+	accounts, err := candidates(t.Context(), b, newBook(from.Hex()).watch())
 	if err != nil || len(accounts) != 1 || accounts[0].address != from.Hex() {
 		t.Fatalf("accounts %v, %v", accounts, err)
 	}
@@ -209,11 +216,8 @@ func TestSelfTransfer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var b block
-	if err := json.Unmarshal(toldBlock(t, types.Transactions{signed}, from), &b); err != nil {
-		t.Fatal(err)
-	}
-	accounts, err := candidates(t.Context(), &b, newBook(from.Hex()).watch())
+	b := heard(t, toldBlock(t, types.Transactions{signed}, from))
+	accounts, err := candidates(t.Context(), b, newBook(from.Hex()).watch())
 	if err != nil || len(accounts) != 1 || len(accounts[0].plain) != 0 {
 		t.Fatalf("accounts %v, %v", accounts, err)
 	}
@@ -242,20 +246,27 @@ func BenchmarkBlock(b *testing.B) {
 	b.Run("read", func(b *testing.B) {
 		b.SetBytes(int64(len(text)))
 		for b.Loop() {
-			var r reply[block]
+			var r reply[blockFields]
 			if err := json.Unmarshal(text, &r); err != nil {
+				b.Fatal(err)
+			}
+			if _, err := r.Result.block(); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
 	b.Run("match", func(b *testing.B) {
-		var r reply[block]
+		var r reply[blockFields]
 		if err := json.Unmarshal(text, &r); err != nil {
+			b.Fatal(err)
+		}
+		read, err := r.Result.block()
+		if err != nil {
 			b.Fatal(err)
 		}
 		w := newBook().watch()
 		for b.Loop() {
-			if _, err := candidates(b.Context(), r.Result, w); err != nil {
+			if _, err := candidates(b.Context(), read, w); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -25,12 +25,19 @@ func (n *Node) Pending(ctx context.Context, w chain.Watch) (chain.Pending, error
 		return chain.Pending{}, n.doubt(fmt.Errorf("read pending transactions: %w", err))
 	}
 	p := chain.Pending{Full: full}
-	for _, t := range txs {
-		if t == nil || t.to == nil || t.value.Sign() == 0 || t.from == *t.to {
+	for _, f := range txs {
+		if f == nil || f.To == nil || w.Has == nil {
 			continue
 		}
-		to := t.to.Hex()
-		if w.Has == nil || !w.Has(to) {
+		to := f.To.Hex()
+		if !w.Has(to) {
+			continue
+		}
+		t, err := f.tx()
+		if err != nil {
+			return chain.Pending{}, fmt.Errorf("read pending transactions: %w", err)
+		}
+		if t.value.Sign() == 0 || t.from == *t.to { // nothing comes
 			continue
 		}
 		c, err := n.plainCredit(to, t)
@@ -44,7 +51,7 @@ func (n *Node) Pending(ctx context.Context, w chain.Watch) (chain.Pending, error
 
 // pool reads the node's whole pool. full is false where the node does not offer it, or where it is too big to be read
 // every few seconds.
-func (n *Node) pool(ctx context.Context) (txs []*tx, full bool, err error) {
+func (n *Node) pool(ctx context.Context) (txs []*txFields, full bool, err error) {
 	var refusal *rpcError
 	size, err := ask[map[string]hexutil.Uint64](ctx, n.client, "txpool_status")
 	if errors.As(err, &refusal) || errors.Is(err, errNull) {
@@ -59,7 +66,7 @@ func (n *Node) pool(ctx context.Context) (txs []*tx, full bool, err error) {
 	if size["pending"] == 0 {
 		return nil, true, nil
 	}
-	content, err := ask[map[string]map[string]map[string]*tx](ctx, n.client, "txpool_content")
+	content, err := ask[map[string]map[string]map[string]*txFields](ctx, n.client, "txpool_content")
 	if errors.As(err, &refusal) || errors.Is(err, errNull) {
 		return nil, false, nil
 	}
@@ -76,14 +83,14 @@ func (n *Node) pool(ctx context.Context) (txs []*tx, full bool, err error) {
 
 // nextBlock is what the node would put into the next block. A node that does not build blocks answers with nothing, or
 // with its latest block, which is not pending.
-func (n *Node) nextBlock(ctx context.Context) ([]*tx, error) {
+func (n *Node) nextBlock(ctx context.Context) ([]*txFields, error) {
 	tip, err := ask[hexutil.Uint64](ctx, n.client, "eth_blockNumber")
 	if err != nil {
 		return nil, err
 	}
 	next, err := ask[struct {
 		Number *hexutil.Uint64 `json:"number"`
-		Txs    []*tx           `json:"transactions"`
+		Txs    []*txFields     `json:"transactions"`
 	}](ctx, n.client, "eth_getBlockByNumber", "pending", true)
 	var refusal *rpcError
 	switch {

@@ -41,6 +41,9 @@ func (n *Node) succeeded(ctx context.Context, b *block, some []*tx) (map[common.
 	return pick(b, some, each)
 }
 
+// errMoved: a transaction of the block is in another one by now.
+var errMoved = errors.New("transaction has moved")
+
 // pick gives each transaction its outcome; one that is missing, of another block, or without a status is an error.
 func pick(b *block, some []*tx, all []outcome) (map[common.Hash]bool, error) {
 	found := make(map[common.Hash]bool, len(all))
@@ -49,7 +52,7 @@ func pick(b *block, some []*tx, all []outcome) (map[common.Hash]bool, error) {
 			return nil, errors.New("read receipts: transaction, block or status is missing")
 		}
 		if *o.Block != b.hash {
-			return nil, fmt.Errorf("read receipts: %s is of block %s, not of %s", o.TxID, o.Block, b.hash)
+			return nil, fmt.Errorf("%w: %s is in block %s, not in %s", errMoved, o.TxID, o.Block, b.hash)
 		}
 		found[*o.TxID] = *o.Status == hexutil.Uint64(types.ReceiptStatusSuccessful)
 	}

@@ -71,7 +71,11 @@ func (n *Node) scan(ctx context.Context, b chain.Block, w chain.Watch) (chain.Fo
 	}
 	success := map[common.Hash]bool{}
 	if some := plain(accounts); len(some) > 0 {
-		if success, err = n.succeeded(ctx, body, some); err != nil {
+		success, err = n.succeeded(ctx, body, some)
+		if errors.Is(err, errMoved) || errors.Is(err, errNull) {
+			return chain.Found{}, n.gone(ctx, b, err)
+		}
+		if err != nil {
 			return chain.Found{}, err
 		}
 	}
@@ -88,9 +92,23 @@ func (n *Node) scan(ctx context.Context, b chain.Block, w chain.Watch) (chain.Fo
 
 // block reads a block by its hash.
 func (n *Node) block(ctx context.Context, b chain.Block) (*block, error) {
-	body, err := ask[block](ctx, n.client, "eth_getBlockByHash", b.Hash, true)
+	fields, err := ask[blockFields](ctx, n.client, "eth_getBlockByHash", b.Hash, true)
 	if errors.Is(err, errNull) || notBlock(err) {
 		return nil, n.gone(ctx, b, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	body, err := fields.block()
+	if errors.Is(err, errHash) { // perhaps of a fork that this version does not know: the slower reader tells
+		alone, headErr := ask[header](ctx, n.client, "eth_getBlockByHash", b.Hash, false)
+		if headErr != nil {
+			return nil, headErr
+		}
+		if alone.opaque == "" {
+			return nil, err
+		}
+		body.opaque, err = alone.opaque, nil
 	}
 	if err != nil {
 		return nil, err
@@ -101,7 +119,7 @@ func (n *Node) block(ctx context.Context, b chain.Block) (*block, error) {
 	if body.opaque != "" {
 		n.warnOnce("parts of a block are the node's word", "reason", body.opaque, "height", b.Height)
 	}
-	return &body, nil
+	return body, nil
 }
 
 // candidates are the accounts to weigh: the hot ones, and what a filter of the caller's lets through of those that the
