@@ -298,15 +298,7 @@ func bigBlock(t testing.TB) []byte {
 func BenchmarkScan(b *testing.B) {
 	raw := bigBlock(b)
 	net := known(b, regtest)
-	watched := make(map[string]bool, 1_000_000)
-	tell := newTeller(net)
-	for i := range 1_000_000 {
-		script := make([]byte, 22)
-		script[1] = 20
-		binary.BigEndian.PutUint64(script[8:], uint64(i))
-		watched[string(tell.address(script))] = true
-	}
-	w := chain.Watch{Has: func(a string) bool { return watched[a] }}
+	w := watchedMillion(net)
 	h, err := parseHeader(net, raw)
 	if err != nil {
 		b.Fatal(err)

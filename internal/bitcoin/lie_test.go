@@ -158,6 +158,16 @@ func TestOneNodeThatLies(t *testing.T) {
 	l := newLiar(t, c.URL())
 	methods := []string{"getblockchaininfo", "getblockhash", "getblockheader", "getblock", "getrawmempool", "getmempoolinfo", "getrawtransaction"}
 	other := rawBlock(t, c.URL(), head.Tip.Hash)
+	if _, _, err := c.Reorg(ctx, 2, nil); err != nil {
+		t.Fatal(err)
+	}
+	sibling := rawBlock(t, c.URL(), b.Hash) // of the same parent and with the same payment, but abandoned
+	if head, err = honest.Head(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if b, err = honest.BlockAt(ctx, b.Height); err != nil {
+		t.Fatal(err)
+	}
 	mine := rawBlock(t, c.URL(), b.Hash)
 
 	type lie struct {
@@ -174,6 +184,11 @@ func TestOneNodeThatLies(t *testing.T) {
 		{"another block", func(q question, a *answer) {
 			if q.Method == "getblock" {
 				a.Result = text(hex.EncodeToString(other))
+			}
+		}, nil},
+		{"another block of the same parent", func(q question, a *answer) {
+			if q.Method == "getblock" {
+				a.Result = text(hex.EncodeToString(sibling))
 			}
 		}, nil},
 		{"no hex", func(q question, a *answer) {
@@ -214,6 +229,8 @@ func TestOneNodeThatLies(t *testing.T) {
 		switch {
 		case err != nil && !errors.Is(err, chain.ErrBlind) && !errors.Is(err, chain.ErrGone) && !errors.Is(err, chain.ErrNetwork):
 			t.Errorf("%s: an error that is not of the seam: %v", lie.name, err)
+		case err == nil && strings.HasPrefix(lie.name, "another"):
+			t.Errorf("%s is taken", lie.name)
 		case err != nil:
 			refused++
 			if len(found.Credits) != 0 {
@@ -230,7 +247,13 @@ func TestOneNodeThatLies(t *testing.T) {
 				}
 				return err
 			},
-			"block": func() error { _, err := r.BlockAt(ctx, b.Height); return err },
+			"block": func() error {
+				got, err := r.BlockAt(ctx, b.Height)
+				if err == nil && got != b {
+					t.Errorf("%s: block %+v", lie.name, got)
+				}
+				return err
+			},
 			"pending": func() error {
 				p, err := r.Pending(ctx, watch)
 				if len(p.Credits) > 0 {
@@ -604,5 +627,36 @@ func TestCheckTellsWhatToDo(t *testing.T) {
 	}
 	if report := open(t, c.URL()).Check(context.Background()); report.Worst() != chain.Bad || report.Findings[0].Cure == "" {
 		t.Errorf("node down: %+v", report)
+	}
+}
+
+// TestMempoolThatMixesUp: the bytes of another transaction are not taken for the one asked for.
+func TestMempoolThatMixesUp(t *testing.T) {
+	ctx := t.Context()
+	c := openDev(t)
+	to := addresses(t, 1)
+	for range 2 {
+		if _, err := c.Pay(ctx, to[0], 70_000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := newLiar(t, c.URL())
+	watch := chain.Watch{Has: func(a string) bool { return a == to[0] }}
+	var first json.RawMessage
+	l.lie(func(q question, a *answer) {
+		if q.Method == "getrawtransaction" {
+			if first == nil {
+				first = a.Result
+			}
+			a.Result = first
+		}
+	}, nil)
+	r := open(t, l.server.URL)
+	if p, err := r.Pending(ctx, watch); !errors.Is(err, chain.ErrBlind) || len(p.Credits) > 0 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	l.lie(nil, nil)
+	if p, err := r.Pending(ctx, watch); err != nil || len(p.Credits) != 2 || !p.Full {
+		t.Errorf("%+v, %v", p, err)
 	}
 }

@@ -232,7 +232,12 @@ func (n *node) post(ctx context.Context, what any) (body []byte, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("reach node: %w", err)
 	}
-	body, err = io.ReadAll(io.LimitReader(res.Body, chain.MaxReply+1))
+	var whole bytes.Buffer
+	if res.ContentLength > 0 && res.ContentLength <= chain.MaxReply {
+		whole.Grow(int(res.ContentLength) + bytes.MinRead)
+	}
+	_, err = whole.ReadFrom(io.LimitReader(res.Body, chain.MaxReply+1))
+	body = whole.Bytes()
 	if err2 := res.Body.Close(); err == nil {
 		err = err2
 	}

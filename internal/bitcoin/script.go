@@ -50,23 +50,21 @@ func (t *teller) address(script []byte) []byte {
 
 // segwit writes bech32 for version 0 (BIP 173) and bech32m for later ones (BIP 350).
 func (t *teller) segwit(version byte, program []byte) []byte {
-	out := append(append(t.text[:0], t.hrp...), '1')
-	state := t.hrpState
-	put := func(v byte) {
-		state = polymod(state, v)
-		out = append(out, bech32Letters[v])
-	}
-	put(version)
+	out := append(append(t.text[:0], t.hrp...), '1', bech32Letters[version])
+	state := polymod(t.hrpState, version)
 	acc, bits := uint32(0), 0
 	for _, b := range program {
-		acc, bits = acc<<8|uint32(b), bits+8
-		for bits >= 5 {
+		for acc, bits = acc<<8|uint32(b), bits+8; bits >= 5; {
 			bits -= 5
-			put(byte(acc>>bits) & 31)
+			v := byte(acc>>bits) & 31
+			state = polymod(state, v)
+			out = append(out, bech32Letters[v])
 		}
 	}
 	if bits > 0 {
-		put(byte(acc<<(5-bits)) & 31)
+		v := byte(acc<<(5-bits)) & 31
+		state = polymod(state, v)
+		out = append(out, bech32Letters[v])
 	}
 	for range 6 {
 		state = polymod(state, 0)
@@ -85,15 +83,20 @@ func (t *teller) segwit(version byte, program []byte) []byte {
 
 // polymod is one step of the checksum of BIP 173.
 func polymod(state uint32, v byte) uint32 {
-	top := state >> 25
-	state = (state&0x1ffffff)<<5 ^ uint32(v)
-	state ^= -(top & 1) & 0x3b6a57b2
-	state ^= -(top >> 1 & 1) & 0x26508e6d
-	state ^= -(top >> 2 & 1) & 0x1ea119fa
-	state ^= -(top >> 3 & 1) & 0x3d4233dd
-	state ^= -(top >> 4 & 1) & 0x2a1462b3
-	return state
+	return (state&0x1ffffff)<<5 ^ uint32(v) ^ generator[state>>25&31]
 }
+
+// generator holds, for each five bits that leave the state, the sum of BIP 173's generator words for its bits.
+var generator = func() (sums [32]uint32) {
+	for bits := range sums {
+		for i, word := range []uint32{0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3} {
+			if bits>>i&1 == 1 {
+				sums[bits] ^= word
+			}
+		}
+	}
+	return sums
+}()
 
 // base58 writes base58check of a version byte and 20 bytes.
 func (t *teller) base58(version byte, hash []byte) []byte {
