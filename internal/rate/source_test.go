@@ -141,7 +141,7 @@ func TestSourcesThatLie(t *testing.T) {
 		}
 	}
 	release := make(chan struct{})
-	defer close(release)
+	t.Cleanup(func() { close(release) })
 	replace := func(name, by string) string {
 		text := good[name]
 		for _, r := range recorded {
@@ -222,6 +222,7 @@ func TestSourcesThatLie(t *testing.T) {
 	for lie, serve := range lies {
 		for _, name := range Names() {
 			t.Run(lie+"/"+name, func(t *testing.T) {
+				t.Parallel()
 				srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					if r.URL.Path == "/good" {
 						io.WriteString(w, good[name])
@@ -243,6 +244,21 @@ func TestSourcesThatLie(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// An answer that is too long is given up at once, not read until the timeout.
+func TestSourceStopsReading(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, strings.Repeat(" ", MaxReply+1))
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}))
+	defer srv.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), DefaultTimeout)
+	defer cancel()
+	if _, err := open(t, "upbit", srv.URL).Quote(ctx, money.BTC); err == nil || !strings.Contains(err.Error(), "longer than") || ctx.Err() != nil {
+		t.Errorf("got %v", err)
 	}
 }
 

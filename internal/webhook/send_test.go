@@ -236,6 +236,13 @@ func TestSendBoundsHostileAnswers(t *testing.T) {
 				}
 			}
 		}},
+		{"too long, then silence", TooLong, short / 2, func(c net.Conn) {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n"+strings.Repeat("x", MaxReply+1))
+			time.Sleep(short + time.Second)
+		}},
+		{"header of 20 KiB", Other, time.Second, func(c net.Conn) {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"+strings.Repeat("X: "+strings.Repeat("x", 1000)+"\r\n", 20)+"\r\nok")
+		}},
 		{"dripping header", Timeout, short + time.Second, func(c net.Conn) {
 			io.WriteString(c, "HTTP/1.1 200 OK\r\n")
 			drip(c, "X: y\r\n")
