@@ -68,10 +68,12 @@ func Migrate(ctx context.Context, url string, log *slog.Logger) (was, is int64, 
 func provider(k kind, db *sql.DB, log *slog.Logger) (*goose.Provider, error) {
 	dialect, folder := goose.DialectSQLite3, "migrations/sqlite"
 	options := []goose.ProviderOption{
-		goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()),
+		goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true),
 	}
 	if log != nil {
 		options = append(options, goose.WithSlog(log))
+	} else {
+		options = append(options, goose.WithLogger(goose.NopLogger()))
 	}
 	if k == kindPostgres {
 		dialect, folder = goose.DialectPostgres, "migrations/postgres"

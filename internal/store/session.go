@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"strings"
+
+	"github.com/pipe-pg/pipe/internal/store/row"
 )
 
 // A session is one SQLite connection with the statements prepared on it. One goroutine uses it at a time. The texts are
@@ -88,4 +90,25 @@ func (s *session) QueryRowContext(ctx context.Context, text string, args ...any)
 		return stmt.QueryRowContext(context.WithoutCancel(ctx), args...)
 	}
 	return s.conn.QueryRowContext(ctx, text, args...)
+}
+
+// observed tells of every statement before it runs.
+type observed struct {
+	row.DBTX
+	tell func(text string)
+}
+
+func (o observed) ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error) {
+	o.tell(text)
+	return o.DBTX.ExecContext(ctx, text, args...)
+}
+
+func (o observed) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	o.tell(text)
+	return o.DBTX.QueryContext(ctx, text, args...)
+}
+
+func (o observed) QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row {
+	o.tell(text)
+	return o.DBTX.QueryRowContext(ctx, text, args...)
 }

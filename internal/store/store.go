@@ -60,6 +60,9 @@ type base struct {
 	log      *slog.Logger
 	runTwice bool
 
+	// observe is told every statement's text: the tests use it to find queries that no case runs. Nil otherwise.
+	observe func(text string)
+
 	once  sync.Once // guards fatal
 	fatal func(error)
 	mu    sync.Mutex // guards dead

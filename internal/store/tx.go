@@ -28,6 +28,9 @@ type tx struct {
 var _ engine.Tx = (*tx)(nil)
 
 func newTx(ctx context.Context, b *base, db row.DBTX) *tx {
+	if b.observe != nil {
+		db = observed{db, b.observe}
+	}
 	return &tx{ctx: ctx, q: row.New(db), now: b.time()}
 }
 

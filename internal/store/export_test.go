@@ -1,0 +1,21 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+)
+
+// Observe tells of every statement that transactions run from now on.
+func (s *Store) Observe(tell func(text string)) { s.base.observe = tell }
+
+// Lite runs a statement on SQLite's writing connection, so that tests can set limits there.
+func (s *Store) Lite(text string) error { return s.back.(*sqlite).write.do(text) }
+
+// DB opens a plain pool on a database.
+func DB(ctx context.Context, url string) (*sql.DB, error) {
+	k, path := split(url)
+	if k == kindSQLite {
+		return sql.Open("sqlite", dsn(path))
+	}
+	return openPool(url, 2, nil)
+}
