@@ -120,7 +120,7 @@ func harness(c localChain, r chain.Reader) chaintest.Harness {
 			_, _, err := c.Reorg(ctx, depth, drop)
 			return err
 		},
-		Pause: c.Pause, Resume: c.Resume,
+		Pause: c.Pause, Resume: c.Resume, Deeper: []int{24, 100},
 	}
 }
 
@@ -132,7 +132,9 @@ func TestConformanceOnRegtest(t *testing.T) {
 func TestConformanceOnBitcoind(t *testing.T) {
 	c := bitcoind.ForTest(t)
 	r := open(t, c.URL())
-	chaintest.Run(t, harness(c, r))
+	h := harness(c, r)
+	h.Deeper = []int{24} // a hundred blocks twice over take this node 40 s
+	chaintest.Run(t, h)
 	report := r.Check(t.Context())
 	t.Logf("proven against %s", report.Version)
 	if report.Worst() == chain.Bad || report.Height == 0 {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // A Place is where a follower stands: what the node calls its best chain, and what is stored of the chain so far.
@@ -64,18 +66,27 @@ func Next(ctx context.Context, r Reader, p Place) (Step, error) {
 	return Step{Connect: &next, Found: found}, nil
 }
 
-// start collects the last StartBlocks up to the tip, from the tip down so that each is its successor's parent.
+// start collects the last StartBlocks up to the tip, several at once for nodes that are far away, and checks that each is
+// its successor's parent.
 func start(ctx context.Context, r Reader, tip Block) (Step, error) {
-	blocks := []Block{tip}
-	for len(blocks) < StartBlocks && blocks[0].Height > 0 {
-		b, err := blockAt(ctx, r, blocks[0].Height-1)
-		if err != nil {
-			return Step{}, fmt.Errorf("read first blocks: %w", err)
+	n := min(StartBlocks, tip.Height+1)
+	blocks := make([]Block, n)
+	blocks[n-1] = tip
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(startAtOnce)
+	for i := range n - 1 {
+		group.Go(func() (err error) {
+			blocks[i], err = blockAt(ctx, r, tip.Height+1-n+i)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return Step{}, fmt.Errorf("read first blocks: %w", err)
+	}
+	for i := range n - 1 {
+		if blocks[i].Hash != blocks[i+1].Parent {
+			return Step{}, fmt.Errorf("read first blocks: chain changed at height %d: %w", blocks[i].Height, ErrGone)
 		}
-		if b.Hash != blocks[0].Parent {
-			return Step{}, fmt.Errorf("read first blocks: chain changed at height %d: %w", b.Height, ErrGone)
-		}
-		blocks = append([]Block{b}, blocks...)
 	}
 	return Step{Start: blocks}, nil
 }

@@ -90,7 +90,7 @@ func TestStartsAtTheTip(t *testing.T) {
 		if err != nil || s.Start == nil {
 			t.Fatalf("first step at %d: %+v, %v", height, s, err)
 		}
-		if len(s.Start) != min(height+1, chain.StartBlocks) || s.Start[len(s.Start)-1] != f.Tip() {
+		if len(s.Start) != min(height+1, int(chain.StartBlocks)) || s.Start[len(s.Start)-1] != f.Tip() {
 			t.Errorf("at %d: %d blocks to %d", height, len(s.Start), s.Start[len(s.Start)-1].Height)
 		}
 		for i := 1; i < len(s.Start); i++ {
@@ -195,7 +195,7 @@ func TestOtherChainDisconnectsNothing(t *testing.T) {
 		}
 		other = f.Split()
 	}
-	if len(b.stored) != chain.StartBlocks {
+	if uint64(len(b.stored)) != chain.StartBlocks {
 		t.Errorf("%d blocks left", len(b.stored))
 	}
 }

@@ -15,7 +15,9 @@ const (
 	MaxReply = 64 << 20
 	// StartBlocks is how many blocks up to the tip are remembered, without being scanned, when a chain is followed for the
 	// first time: a reorganisation right after the start must find the block from which the branches differ.
-	StartBlocks = 100
+	StartBlocks uint64 = 100
+	// startAtOnce is how many of them are asked for at once.
+	startAtOnce = 8
 	// RecentBlocks is the most stored blocks that Next needs to be shown. A deeper reorganisation is ErrDisagree, and a
 	// matter for the operator.
 	RecentBlocks = 200

@@ -173,7 +173,7 @@ func manyBlocksMissed(t *testing.T, h Harness) {
 }
 
 func reorganisations(t *testing.T, h Harness) {
-	for depth := 1; depth <= 6; depth++ {
+	for _, depth := range append([]int{1, 2, 3, 4, 5, 6}, h.Deeper...) {
 		to := h.Addresses(t, 3)
 		k := follow(t, h, to)
 		kept := k.pay(to[0], units(h, 1000))

@@ -84,7 +84,7 @@ func fakeHarness(n money.Network) chaintest.Harness {
 	f.Mine(10)
 	serial := 0
 	h := chaintest.Harness{
-		Network: n, Reader: f,
+		Network: n, Reader: f, Deeper: []int{24, 100},
 		Addresses: func(_ testing.TB, n int) []string {
 			var all []string
 			for range n {

@@ -29,6 +29,8 @@ type Harness struct {
 	Mine func(ctx context.Context, blocks int) error
 	// Reorg replaces the last blocks by one more, and mines again what they held apart from the transactions in drop.
 	Reorg func(ctx context.Context, depth int, drop []string) error
+	// Deeper are depths of reorganisations to try beyond 1 to 6, from 7 to 100.
+	Deeper []int
 	// Pause makes the node unreachable, Resume undoes it.
 	Pause, Resume func(ctx context.Context) error
 }
