@@ -212,17 +212,18 @@ func failed(parent context.Context, err error, step int32) payment.Answer {
 		if isTimeout(err) {
 			return answer(Timeout, "the TLS handshake did not end in time")
 		}
-		return answer(TLS, err.Error())
+		return answer(TLS, reason(err))
 	case isTimeout(err):
 		if step == stepConnect {
 			return answer(Timeout, "no connection in time")
 		}
 		return answer(Timeout, "no whole answer in time")
 	}
-	return answer(Other, err.Error())
+	return answer(Other, reason(err))
 }
 
-// reason is the innermost sentence of a refusal, without the layers of the dialer.
+// reason is the innermost sentence of a failure, without the layers of the dialer: those name this host's own addresses,
+// which are not the merchant's to know.
 func reason(err error) string {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Err != nil {
