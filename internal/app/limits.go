@@ -26,6 +26,13 @@ const (
 	RecountEvery    = 30 * time.Second
 	RecountEveryDev = 5 * time.Second
 
+	// DoctorTimeout bounds all of pipe doctor.
+	DoctorTimeout = time.Minute
+	// DiskFloor is the free space below which the disk counts as full, in bytes (store.DiskFloor).
+	DiskFloor = 1 << 30
+	// LagBlocks is how far a node may be behind the highest before it counts as lagging.
+	LagBlocks = 3
+
 	// StopWithin is how long requests under way may take when the program stops (store.StopWithin).
 	StopWithin = 20 * time.Second
 )

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/pipe-pg/pipe/internal/app"
+	"github.com/pipe-pg/pipe/internal/signer"
+)
+
+type seedCommand struct {
+	Create  seedCreateCommand  `cmd:"" help:"Make a new seed and print its recovery phrase, once."`
+	Restore seedRestoreCommand `cmd:"" help:"Bring a seed back from its recovery phrase, read from standard input."`
+}
+
+// maxPhrase bounds what is read of a recovery phrase, in bytes.
+const maxPhrase = 4 << 10
+
+type seedCreateCommand struct{}
+
+func (seedCreateCommand) Run(e *env) error {
+	o, dir, err := e.signer()
+	if err != nil {
+		return err
+	}
+	phrase, err := signer.Create(o)
+	if err != nil {
+		return err
+	}
+	defer phrase.Wipe()
+	_, err = fmt.Fprintf(e.stdout, `The seed is in %s, encrypted under PIPE_SIGNER_PASSPHRASE.
+
+Write these 24 words on paper, in this order, and keep them apart from this machine. They alone bring back every
+address and coin. They are kept nowhere and shown only now.
+
+%s
+`, dir, numbered(phrase.Reveal()))
+	return err
+}
+
+func numbered(phrase string) string {
+	var b strings.Builder
+	for i, w := range strings.Fields(phrase) {
+		fmt.Fprintf(&b, "%4d %-10s", i+1, w)
+		if i%4 == 3 {
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
+}
+
+type seedRestoreCommand struct{}
+
+func (seedRestoreCommand) Run(e *env) error {
+	o, dir, err := e.signer()
+	if err != nil {
+		return err
+	}
+	text, err := io.ReadAll(io.LimitReader(bufio.NewReader(e.stdin), maxPhrase))
+	if err != nil {
+		return fmt.Errorf("read recovery phrase: %w", err)
+	}
+	if err := signer.Restore(o, signer.NewSecret(strings.TrimSpace(string(text)))); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.stdout, "The seed is back in %s.\n", dir)
+	return err
+}
+
+func (e *env) signer() (signer.Options, string, error) {
+	c, log, err := e.config()
+	if err != nil {
+		return signer.Options{}, "", err
+	}
+	if c.SignerPassphrase == "" {
+		return signer.Options{}, "", errors.New("set PIPE_SIGNER_PASSPHRASE_FILE to a file with the passphrase that shall encrypt the seed")
+	}
+	return c.SignerOptions(app.Options{Log: log}), c.SeedDir(), nil
+}
