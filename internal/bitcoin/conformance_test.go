@@ -158,3 +158,28 @@ func TestConformanceOfQuorum(t *testing.T) {
 		})
 	}
 }
+
+// TestHealthOfEndpoints is what the doctor shows: every endpoint with its height, its troubles and their cures.
+func TestHealthOfEndpoints(t *testing.T) {
+	c, down := openDev(t), openDev(t)
+	if err := down.Pause(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	q, err := chain.NewQuorum(regtest, chain.Named{Name: "a", Reader: open(t, c.URL())}, chain.Named{Name: "b", Reader: open(t, c.URL())},
+		chain.Named{Name: "c", Reader: open(t, down.URL())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := q.Health(t.Context())
+	if err != nil || len(report) != 3 {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	for _, h := range report[:2] {
+		if h.Err != nil || h.Behind != 0 || h.Tip.Height == 0 || h.Checkup.Version == "" || h.Checkup.Worst() == chain.Bad {
+			t.Errorf("%+v", h)
+		}
+	}
+	if h := report[2]; h.Err == nil || h.Failures == 0 || h.Checkup.Worst() != chain.Bad || h.Checkup.Findings[0].Cure == "" {
+		t.Errorf("%+v", h)
+	}
+}
