@@ -609,7 +609,7 @@ func (f *follow) check(tip chain.Block) {
 func TestGone(t *testing.T) {
 	r := newRig(t)
 	a := r.address()
-	id := r.did(r.Pay(t.Context(), a, wei(5)))
+	id := r.did(r.PayByContract(t.Context(), a, wei(5)))
 	block := r.mine(1)
 	if _, _, err := r.Reorg(t.Context(), 1, []string{id}); err != nil {
 		t.Fatal(err)
@@ -754,4 +754,20 @@ func TestBadOptions(t *testing.T) {
 	if _, err := node.Head(t.Context()); err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("unreachable node: %v", err)
 	}
+}
+
+// TestActiveSet: the greatest set of hot accounts is weighed, whole.
+func TestActiveSet(t *testing.T) {
+	r := newRig(t)
+	all := r.addresses(ActiveSet)
+	r.did(r.PayByContract(t.Context(), all[ActiveSet-1], wei(3)))
+	block := r.mine(1)
+	node := open(t, network, r.URL())
+	began := time.Now()
+	found, err := node.Scan(t.Context(), block, newBook(all...).watch(all...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d accounts in %s", len(all), time.Since(began))
+	sameCredits(t, found.Credits, restOf(all[ActiveSet-1], block, 3))
 }

@@ -97,7 +97,7 @@ func TestLies(t *testing.T) {
 		"other sender":   {"eth_getBlockByHash", tx(func(t map[string]any) { t["from"] = other }), true}, // recovered
 		"null balances":  {"eth_call", result("null"), false},
 		"few balances":   {"eth_call", result(`"0x00"`), true}, // asked singly
-		"other block's":  {"eth_call", func(m json.RawMessage) json.RawMessage { return bulkTime(m, 1) }, true},
+		"other block's":  {"eth_call", func(m json.RawMessage) json.RawMessage { return bulkBalance(bulkTime(m, 1), 99) }, true},
 		"less than came": {"eth_call", func(m json.RawMessage) json.RawMessage { return bulkBalance(m, 4) }, false},
 		"failed": {"eth_getTransactionReceipt", func(m json.RawMessage) json.RawMessage {
 			return edit(m, func(o map[string]any) { o["blockHash"] = before.Hash })
@@ -470,5 +470,55 @@ func TestBlockReceipts(t *testing.T) {
 	sameCredits(t, r.scan(block, newBook(all...).watch()).Credits, want...)
 	if n := r.proxy.count("eth_getTransactionReceipt"); n != len(all) {
 		t.Fatalf("single receipts were asked for %d times", n)
+	}
+}
+
+// TestOtherAnswers: answers to another question, or that do not go with one another.
+func TestOtherAnswers(t *testing.T) {
+	r := newRig(t)
+	tip := r.mine(3)
+	say := func(f func(params string, answer map[string]json.RawMessage)) {
+		r.proxy.set(func(p *proxy) {
+			p.alter = func(_ string, call, answer map[string]json.RawMessage) { f(string(call["params"]), answer) }
+		})
+	}
+	other, err := ask[json.RawMessage](t.Context(), r.node.client, "eth_getBlockByNumber", "0x1", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	say(func(params string, answer map[string]json.RawMessage) {
+		if strings.Contains(params, `"0x2"`) {
+			answer["result"] = other
+		}
+	})
+	if b, err := r.node.BlockAt(t.Context(), 2); err == nil {
+		t.Errorf("another height's block was taken: %+v", b)
+	}
+	say(func(params string, answer map[string]json.RawMessage) {
+		if strings.Contains(params, `"0x2"`) {
+			answer["result"] = json.RawMessage("null")
+		}
+	})
+	if b, err := r.node.BlockAt(t.Context(), 2); err == nil || errors.Is(err, chain.ErrNoBlock) {
+		t.Errorf("null below the tip is not a height without block: %+v, %v", b, err)
+	}
+	latest, err := ask[json.RawMessage](t.Context(), r.node.client, "eth_getBlockByHash", tip.Hash, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	say(func(params string, answer map[string]json.RawMessage) {
+		switch {
+		case strings.Contains(params, "finalized"):
+			answer["result"] = latest
+		case strings.Contains(params, "latest"):
+			answer["result"] = other
+		}
+	})
+	if h, err := r.node.Head(t.Context()); err == nil {
+		t.Errorf("a final block above the tip was taken: %+v", h)
+	}
+	say(func(_ string, answer map[string]json.RawMessage) { answer["id"] = json.RawMessage("77") })
+	if b, err := r.node.BlockAt(t.Context(), 2); err == nil {
+		t.Errorf("the answer to another call was taken: %+v", b)
 	}
 }
