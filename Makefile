@@ -1,0 +1,78 @@
+# Everything that a developer or CI does with this project. `make` alone lists it.
+#
+# make test works on a fresh Debian 12 with Go, gcc, node and npm; it installs what else it needs, or names it. Longer
+# explanations are in CONTRIBUTING.md.
+SHELL      := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.SILENT:
+MAKEFLAGS  += --no-builtin-rules
+
+GO      ?= go
+# Arguments of go test that all stages share, such as GOTESTFLAGS=-v.
+GOTESTFLAGS ?=
+BIN     := bin
+TOOL    := $(GO) tool -modfile=tools/go.mod
+# go test without a clear end is cut after this long.
+LIMIT   := -timeout 20m
+
+.PHONY: help
+help: ## list the targets
+	awk 'BEGIN { FS = ":.*## "; print "targets:" } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/pipe and bin/pipe-demo
+	mkdir -p $(BIN)
+	for cmd in cmd/*/; do
+		echo "build $$cmd"
+		CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/ ./$$cmd
+	done
+
+.PHONY: setup
+setup: ## install what the tests need beside Go: PostgreSQL, Chromium, fonts, a bitcoind
+	tools/setup.sh
+
+.PHONY: test
+test: ## everything: setup, build, vet, lint, all tests with real nodes and databases, race detector, govulncheck
+	tools/test.sh
+
+.PHONY: test-fast
+test-fast: ## the tests of packages that link no geth node
+	$(GO) test $(LIMIT) $(GOTESTFLAGS) $$(tools/packages.sh)
+
+.PHONY: race
+race: ## the race detector over all packages that link no geth node
+	$(GO) test -race $(LIMIT) $(GOTESTFLAGS) $$(tools/packages.sh)
+
+.PHONY: vet
+vet: ## go vet
+	$(GO) vet ./...
+
+.PHONY: lint
+lint: ## gofmt, the linters of tools/lint, staticcheck
+	tools/lint.sh
+
+.PHONY: govulncheck
+govulncheck: ## known vulnerabilities; says so where the database cannot be reached
+	tools/govulncheck.sh
+
+.PHONY: generate
+generate: ## the code of the queries, and the documents that tests compare with the code
+	$(TOOL) sqlc generate
+	tools/golden.sh
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME (10s)
+	tools/fuzz.sh $${FUZZTIME:-10s}
+
+.PHONY: bench
+bench: ## the benchmarks of the packages
+	$(GO) test -run '^$$' -bench . -benchmem $$(tools/packages.sh)
+
+.PHONY: demo
+demo: ## PIPE with local chains, a shop and a faucet
+	$(GO) run ./cmd/pipe-demo
+
+.PHONY: clean
+clean: ## remove what build made
+	rm -rf $(BIN)
