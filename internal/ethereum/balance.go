@@ -46,7 +46,7 @@ func (n *Node) balances(ctx context.Context, b chain.Block, accounts []common.Ad
 	for len(all) < len(accounts) {
 		some := accounts[len(all):min(len(all)+BalanceBatch, len(accounts))]
 		var got []*big.Int
-		err := error(nil)
+		var err error
 		if bulk {
 			got, err = n.bulkBalances(ctx, b, some)
 			var refusal *rpcError

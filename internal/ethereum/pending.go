@@ -95,11 +95,11 @@ func (n *Node) nextBlock(ctx context.Context) ([]*txFields, error) {
 	var refusal *rpcError
 	switch {
 	case errors.As(err, &refusal), errors.Is(err, errNull):
-		return nil, nil //nolint:nilnil // nothing known is an empty list
+		return []*txFields{}, nil // nothing is known
 	case err != nil:
 		return nil, err
 	case next.Number != nil && *next.Number <= tip:
-		return nil, nil //nolint:nilnil // mined already
+		return []*txFields{}, nil // mined already
 	}
 	return next.Txs, nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"golang.org/x/sync/errgroup"
@@ -28,7 +29,7 @@ func (n *Node) Head(ctx context.Context) (chain.Head, error) {
 	}
 	tip := s.latest.place()
 	if age := n.options.Now().Sub(tip.Time); n.options.MaxTipAge > 0 && age > n.options.MaxTipAge {
-		return chain.Head{}, fmt.Errorf("node %s: its tip %d is %s old: %w", n.client.name, tip.Height, age.Round(1e9), chain.ErrBlind)
+		return chain.Head{}, fmt.Errorf("node %s: its tip %d is %s old: %w", n.client.name, tip.Height, age.Round(time.Second), chain.ErrBlind)
 	}
 	if s.final > tip.Height {
 		return chain.Head{}, n.doubt(fmt.Errorf("node %s calls block %d finalized, above its tip %d", n.client.name, s.final, tip.Height))
