@@ -122,3 +122,5 @@ func TestUnknownInvoice(t *testing.T) {
 		}
 	}
 }
+
+func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }

@@ -206,7 +206,7 @@ func (d *door) fillMoney(m *model, v engine.View) {
 			m.Late = c.Say("late.by", "at", c.Clock(p.Deposit.Arrived(), v.Now, d.Zone), "n", web.Minutes(late))
 		}
 	}
-	if v.Status != payment.Paid {
+	if !m.Status.State.Done() {
 		return
 	}
 	m.Lines = append(m.Lines, line{c.Say("coin.amount"), web.Coin(v.Seen)})
@@ -258,7 +258,8 @@ func refundOf(v engine.View) refund {
 	r := refund{Known: set.Address != "", Fixed: set.Fixed, Open: v.RefundOpen, Fours: web.Fours(set.Address),
 		Coin: string(v.Quote.Coin)}
 	if v.Status == payment.Paid && v.Excess.Sign() > 0 || v.Status == payment.Expired && anyLive(v) {
-		r.Need = !r.Known && r.Open
+		mayCount := v.Invoice.Policy.AcceptLate && !settled(v) && v.Invoice.CancelledAt.IsZero()
+		r.Need = !r.Known && r.Open && !mayCount
 	}
 	return r
 }

@@ -1,0 +1,223 @@
+// Package browsertest drives the payment page in a real browser: Debian's chromium. Without one its tests are skipped on a
+// developer's machine and fail where PIPE_NEED_BROWSER is set, as `make test` does.
+package browsertest
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+
+	"github.com/pipe-pg/pipe/internal/checkout"
+	"github.com/pipe-pg/pipe/internal/checkout/gallery"
+	"github.com/pipe-pg/pipe/internal/payment"
+)
+
+// patience is how long anything in a browser may take on a busy machine.
+const patience = 30 * time.Second
+
+var (
+	browserOnce sync.Once
+	browserCtx  context.Context
+	browserEnd  context.CancelFunc
+	browserErr  error
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if browserEnd != nil {
+		browserEnd()
+	}
+	os.Exit(code)
+}
+
+// tab opens a new tab, with its own cookies, of the one browser that all tests share.
+func tab(t *testing.T) context.Context {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		if os.Getenv("PIPE_NEED_BROWSER") != "" {
+			t.Fatal("no chromium: apt-get install -y chromium fonts-noto-cjk")
+		}
+		t.Skip("no chromium: apt-get install -y chromium fonts-noto-cjk")
+	}
+	browserOnce.Do(func() {
+		alloc, _ := chromedp.NewExecAllocator(context.Background(), chromedp.ExecPath(path), chromedp.Headless, chromedp.NoSandbox,
+			chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
+			chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+			chromedp.Flag("host-resolver-rules", "MAP *.test 127.0.0.1"), chromedp.Flag("disable-popup-blocking", true))
+		browserCtx, browserEnd = chromedp.NewContext(alloc)
+		browserErr = chromedp.Do(browserCtx)
+	})
+	if browserErr != nil {
+		t.Fatalf("start chromium: %v", browserErr)
+	}
+	ctx, cancel := chromedp.NewContext(browserCtx, chromedp.WithNewBrowserContext())
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal(err)
+	}
+	// Every policy violation of every page is kept where the tests find it.
+	if _, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+		Source: `addEventListener('securitypolicyviolation',e=>{window.violations=(window.violations||[]).concat(e.violatedDirective+' '+e.blockedURI+' '+e.sample)});` +
+			`addEventListener('error',e=>{window.violations=(window.violations||[]).concat('error '+e.message)});`,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return ctx
+}
+
+// run does steps within patience and fails the test otherwise.
+func run(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// get evaluates an expression in the page.
+func get[T any](t *testing.T, ctx context.Context, expression string) T {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}
+
+// wait polls until an expression is true.
+func wait(t *testing.T, ctx context.Context, expression string) {
+	t.Helper()
+	end := time.Now().Add(patience)
+	for {
+		v, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
+		if err == nil && v {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("never true: %s (%v)\n%s", expression, err, get[string](t, ctx, "document.body.innerText"))
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func noViolations(t *testing.T, ctx context.Context) {
+	t.Helper()
+	if v := get[[]string](t, ctx, "window.violations||[]"); len(v) > 0 {
+		t.Errorf("policy violations: %q", v)
+	}
+}
+
+// A site is the payment page, served on loopback under a name of its own.
+type site struct {
+	*gallery.Desk
+	URL string
+}
+
+func serve(t *testing.T, edit func(*checkout.Options)) site {
+	t.Helper()
+	desk := gallery.NewDesk(gallery.Fixtures())
+	var h http.Handler
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(w, r) }))
+	_, port, err := net.SplitHostPort(s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "http://pay.test:" + port
+	o := checkout.Options{Desk: desk, Wakes: desk, Nets: gallery.Nets(), PublicURL: url, RatePerPage: 10000, RatePerIP: 100000,
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	if edit != nil {
+		edit(&o)
+	}
+	if h, err = checkout.New(o); err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
+	return site{desk, url}
+}
+
+func (s site) page(name string) string { return s.URL + "/invoice-" + string(gallery.ID(name)) }
+
+func scriptOff(t *testing.T, ctx context.Context) {
+	t.Helper()
+	if _, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestGallery draws every state in both languages and colours on a phone and a desktop, and looks for what breaks in all of
+// them: policy violations, sideways scrolling, small targets. PIPE_PICTURES names a directory that keeps the pictures.
+func TestGallery(t *testing.T) {
+	s := serve(t, nil)
+	ctx := tab(t)
+	dir := os.Getenv("PIPE_PICTURES")
+	for _, colour := range []string{"light", "dark"} {
+		media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: colour}, {Name: "prefers-reduced-motion", Value: "reduce"}}}
+		if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, media); err != nil {
+			t.Fatal(err)
+		}
+		for _, width := range []int64{320, 390, 1280} {
+			run(t, ctx, chromedp.EmulateViewport(width, 800))
+			for _, f := range gallery.Fixtures() {
+				for _, lang := range []string{"en", "ko"} {
+					name := strings.Join([]string{f.Name, lang, colour, map[int64]string{320: "small", 390: "phone", 1280: "desktop"}[width]}, "-")
+					if f.Name == "choose-one" {
+						continue // script leaves it at once
+					}
+					run(t, ctx, chromedp.Navigate(s.page(f.Name)+"?lang="+lang))
+					looks(t, ctx, name)
+					if dir != "" && width != 320 {
+						keep(t, ctx, filepath.Join(dir, name+".png"))
+					}
+				}
+			}
+		}
+	}
+}
+
+// looks checks what every picture must have.
+func looks(t *testing.T, ctx context.Context, name string) {
+	t.Helper()
+	noViolations(t, ctx)
+	if wide := get[int](t, ctx, "document.documentElement.scrollWidth-document.documentElement.clientWidth"); wide > 0 {
+		t.Errorf("%s: scrolls sideways by %d px", name, wide)
+	}
+	small := get[[]string](t, ctx, `[...document.querySelectorAll('a,button,summary,.code label')].filter(e=>e.offsetParent&&(e.getBoundingClientRect().height<43.5)).map(e=>e.textContent)`)
+	if len(small) > 0 {
+		t.Errorf("%s: targets under 44 px: %q", name, small)
+	}
+}
+
+func keep(t *testing.T, ctx context.Context, path string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, png, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var _ = payment.Waiting
