@@ -4,6 +4,8 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/pipe-pg/pipe/internal/payment"
@@ -75,3 +77,6 @@ func (c Catalogue) Has(key string) bool { _, ok := c.texts[key]; return ok }
 
 // Loaded tells whether the catalogues were read.
 func (t Texts) Loaded() bool { return t.english != nil }
+
+// Keys are all keys, in no order.
+func (c Catalogue) Keys() []string { return slices.Collect(maps.Keys(c.texts)) }
