@@ -94,7 +94,7 @@ func (a *api) serve(h handler) web.Handler {
 		if err := a.allow(w, a.perIP, web.Caller(web.PeerAddr(ctx))); err != nil {
 			return err
 		}
-		f, err := readForm(w, r)
+		f, err := readForm(w, r, a.readBody)
 		if err != nil {
 			return err
 		}

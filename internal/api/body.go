@@ -67,12 +67,12 @@ func shown(name string) string {
 
 // readForm reads a request's body in any of the encodings. Errors: malformed, body-too-big, body-too-slow,
 // unknown-encoding.
-func readForm(w http.ResponseWriter, r *http.Request) (form, error) {
+func readForm(w http.ResponseWriter, r *http.Request, within time.Duration) (form, error) {
 	kind, boundary, err := encoding(r.Header)
 	if err != nil {
 		return form{}, err
 	}
-	body, err := readBody(w, r)
+	body, err := readBody(w, r, within)
 	if err != nil {
 		return form{}, err
 	}
@@ -120,15 +120,15 @@ func encoding(h http.Header) (kind, boundary string, err error) {
 
 const encodings = "send multipart/form-data, application/x-www-form-urlencoded or application/json"
 
-// readBody reads a body of at most MaxBody bytes within ReadBody. What is allocated grows with what arrives.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+// readBody reads a body of at most MaxBody bytes, all within a time. What is allocated grows with what arrives.
+func readBody(w http.ResponseWriter, r *http.Request, within time.Duration) ([]byte, error) {
 	tooBig := payment.Refuse(payment.Invalid, payment.WordBodyTooBig, "the body has more than %d bytes", MaxBody)
 	if r.ContentLength > MaxBody {
 		w.Header().Set("Connection", "close")
 		return nil, tooBig
 	}
 	control := http.NewResponseController(w)
-	if err := control.SetReadDeadline(time.Now().Add(ReadBody)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := control.SetReadDeadline(time.Now().Add(within)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return nil, fmt.Errorf("set read deadline: %w", err)
 	}
 	into := bytes.NewBuffer(make([]byte, 0, firstRead))
@@ -136,7 +136,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		w.Header().Set("Connection", "close")
-		return nil, payment.Refuse(payment.Invalid, payment.WordSlow, "the body did not arrive within %d seconds: send it at once", int(ReadBody.Seconds()))
+		return nil, payment.Refuse(payment.Invalid, payment.WordSlow, "the body did not arrive within %d seconds: send it at once", int(within.Seconds()))
 	case err != nil:
 		w.Header().Set("Connection", "close")
 		return nil, payment.Refuse(payment.Invalid, payment.WordMalformed, "the body ended early: send it whole")

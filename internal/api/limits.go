@@ -11,7 +11,7 @@ const (
 	MaxPartHeader = 1 << 10
 	// MaxContentType bounds the Content-Type of a request, in bytes. A boundary has at most 70 characters (RFC 2046).
 	MaxContentType = 512
-	// ReadBody is how long a body may take to arrive.
+	// ReadBody is how long a body may take to arrive. A setting.
 	ReadBody = 10 * time.Second
 	// firstRead is what is allocated for a body before it arrives, in bytes: memory follows what really came.
 	firstRead = 2 << 10

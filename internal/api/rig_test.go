@@ -247,7 +247,9 @@ func (r *rig) post(path, contentType, body string, header ...string) reply {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return readReply(r.t, res)
+	a := readReply(r.t, res)
+	checkDescribed(r.t, req, body, a)
+	return a
 }
 
 const (

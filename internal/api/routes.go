@@ -34,6 +34,7 @@ type Options struct {
 	RatePerKey     int // calls a second of one application, BurstSeconds times that at once
 	RatePerIP      int // calls a second of one address; 0: IPShare times RatePerKey
 	TestsPerMinute int // of one application
+	ReadBody       time.Duration
 	Now            func() time.Time
 }
 
@@ -44,6 +45,7 @@ type api struct {
 	publicURL           string
 	explain             func(verdict, language string) string
 	now                 func() time.Time
+	readBody            time.Duration
 	perIP, perKey, test *web.Limiter
 }
 
@@ -68,11 +70,14 @@ func New(o Options) (http.Handler, error) {
 	if o.TestsPerMinute <= 0 {
 		o.TestsPerMinute = DefaultTestsPerMinute
 	}
+	if o.ReadBody <= 0 {
+		o.ReadBody = ReadBody
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	a := &api{
-		desk: o.Desk, log: o.Log, publicURL: strings.TrimRight(o.PublicURL, "/"), explain: o.Explain, now: o.Now,
+		desk: o.Desk, log: o.Log, publicURL: strings.TrimRight(o.PublicURL, "/"), explain: o.Explain, now: o.Now, readBody: o.ReadBody,
 		perIP:  web.NewBurstLimiter(o.RatePerIP, time.Second, BurstSeconds*o.RatePerIP),
 		perKey: web.NewBurstLimiter(o.RatePerKey, time.Second, BurstSeconds*o.RatePerKey),
 		test:   web.NewLimiter(o.TestsPerMinute, time.Minute),
