@@ -100,7 +100,7 @@ func TestRefundAddress(t *testing.T) {
 		}
 	}
 	w = ask(h, "POST", path, url.Values{"address": {" " + gallery.BTCAddress + "\n"}})
-	if w.Code != 200 || !strings.Contains(w.Body.String(), "<span>bc1q</span><span>ar0s</span>") || len(desk.Acts()) > 0 {
+	if w.Code != 200 || !strings.Contains(w.Body.String(), "<span>bc1q</span><wbr><span>ar0s</span>") || len(desk.Acts()) > 0 {
 		t.Fatalf("shown back: %d, did %q\n%s", w.Code, desk.Acts(), w.Body)
 	}
 	save := url.Values{"address": {gallery.BTCAddress}, "step": {"save"}, "coin": {"BTC"}}

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,7 +24,6 @@ import (
 
 	"github.com/pipe-pg/pipe/internal/checkout"
 	"github.com/pipe-pg/pipe/internal/checkout/gallery"
-	"github.com/pipe-pg/pipe/internal/payment"
 )
 
 // patience is how long anything in a browser may take on a busy machine.
@@ -128,14 +128,29 @@ func noViolations(t *testing.T, ctx context.Context) {
 // A site is the payment page, served on loopback under a name of its own.
 type site struct {
 	*gallery.Desk
-	URL string
+	URL    string
+	server *httptest.Server
+	down   *atomic.Bool
+}
+
+// cut breaks all connections and answers none, until it is told to end.
+func (s site) cut(yes bool) {
+	if s.down.Store(yes); yes {
+		s.server.CloseClientConnections()
+	}
 }
 
 func serve(t *testing.T, edit func(*checkout.Options)) site {
 	t.Helper()
 	desk := gallery.NewDesk(gallery.Fixtures())
 	var h http.Handler
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(w, r) }))
+	var down atomic.Bool
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if down.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		h.ServeHTTP(w, r)
+	}))
 	_, port, err := net.SplitHostPort(s.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +166,7 @@ func serve(t *testing.T, edit func(*checkout.Options)) site {
 	}
 	s.Start()
 	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
-	return site{desk, url}
+	return site{desk, url, s, &down}
 }
 
 func (s site) page(name string) string { return s.URL + "/invoice-" + string(gallery.ID(name)) }
@@ -168,7 +183,7 @@ func scriptOff(t *testing.T, ctx context.Context) {
 func TestGallery(t *testing.T) {
 	s := serve(t, nil)
 	ctx := tab(t)
-	dir := os.Getenv("PIPE_PICTURES")
+	dir := pictures()
 	for _, colour := range []string{"light", "dark"} {
 		media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
 			{Name: "prefers-color-scheme", Value: colour}, {Name: "prefers-reduced-motion", Value: "reduce"}}}
@@ -220,4 +235,4 @@ func keep(t *testing.T, ctx context.Context, path string) {
 	}
 }
 
-var _ = payment.Waiting
+func pictures() string { return os.Getenv("PIPE_PICTURES") }
