@@ -1,6 +1,9 @@
 package payment
 
 import (
+	"cmp"
+	"math/big"
+	"slices"
 	"time"
 
 	"github.com/pipe-pg/pipe/internal/money"
@@ -20,12 +23,14 @@ type Assessment struct {
 	Deposit  DepositStatus
 	Marks    Marks
 	Quote    *Quote // the quote that the amounts speak of; nil before a coin was chosen
-	Covers   bool   // live deposits in time cover the amount due of Quote
+	Covers   bool   // live deposits cover the amount due of Quote: in time, late where accepted, or whenever once it was paid
 	Deadline time.Time
 
 	Seen, Confirmed, Missing money.Amount   // of Quote's coin; Missing is 0 once covered
 	Excess                   money.Amount   // what came beyond Quote's amount due
 	GiveBack                 []money.Amount // confirmed coins that belong to the payer, at most one amount per coin
+
+	deep bool // what paid the invoice is there and deep enough
 }
 
 // Assess computes an invoice's status from the facts. It is total: any facts give an assessment. now is the invoice's
@@ -33,20 +38,23 @@ type Assessment struct {
 // expires nothing.
 func Assess(f Facts, now time.Time) Assessment {
 	a := Assessment{Status: f.Invoice.Told.Status, Deadline: Deadline(f)}
-	a.Quote, a.Covers = coveringQuote(f, Deposit.Live)
-	_, deep := coveringQuote(f, isConfirmed)
-	deep = deep || lateAccepted(f, a.Deadline, isConfirmed)
-	a.Covers = a.Covers || lateAccepted(f, a.Deadline, Deposit.Live)
-
-	switch a.Status {
-	case Waiting, Expired:
-		over := !f.Invoice.CancelledAt.IsZero() || !a.Covers && !now.Before(a.Deadline)
-		if deep && f.Invoice.CancelledAt.IsZero() {
-			a.Status = Paid
-		} else if over {
+	a.Quote, a.Covers = cover(f, a.Deadline, Deposit.Live)
+	if a.Status == Waiting || a.Status == Expired {
+		deepQuote, deep := cover(f, a.Deadline, isConfirmed)
+		switch {
+		case f.cancelled():
+			a.Status, a.Covers = Expired, false
+		case deep:
+			// What is deep pays, so the amounts speak of the quote that it covers, not of one that needs more.
+			a.Status, a.Quote = Paid, deepQuote
+		case !a.Covers && !now.Before(a.Deadline):
 			a.Status = Expired
 		}
-	case Paid, Refunded: // told once and never unsaid
+	} else if told := f.told(); told != nil {
+		a.Quote = told // paid is told once and never unsaid, nor for another amount than the one it was told for
+	}
+	if a.Status == Paid || a.Status == Refunded {
+		a.Covers, a.deep = holds(f, a, Deposit.Live), holds(f, a, isConfirmed)
 	}
 	a.sum(f)
 	a.Deposit = depositStatus(f, a)
@@ -54,6 +62,26 @@ func Assess(f Facts, now time.Time) Assessment {
 	a.GiveBack = giveBack(f, a)
 	return a
 }
+
+// cover is the quote that the deposits which count pay, in time or late where that is accepted; without cover it is the
+// quote that the amounts speak of, false.
+func cover(f Facts, deadline time.Time, counts func(Deposit) bool) (*Quote, bool) {
+	if q := coveringQuote(f, counts); q != nil {
+		return q, true
+	}
+	return lastQuote(f, counts), lateAccepted(f, deadline, counts)
+}
+
+// holds tells whether what a paid invoice was paid with is there. When it came does not matter any more: a reorganisation
+// may have moved it into a later block.
+func holds(f Facts, a Assessment, counts func(Deposit) bool) bool {
+	if a.Quote != nil && !sumOf(f, a.Quote.Coin, counts).Less(a.Quote.enough(f.Invoice.Policy)) {
+		return true
+	}
+	return lateAccepted(f, a.Deadline, counts)
+}
+
+func (f Facts) cancelled() bool { return !f.Invoice.CancelledAt.IsZero() }
 
 // Told is the assessment as it is saved, with the times of the steps that happen now.
 func (a Assessment) Told(was Told, now time.Time) Told {
@@ -95,16 +123,17 @@ func Deadline(f Facts) time.Time {
 }
 
 // payableUntil is the deadline of a quote. The first part payment to it moves the deadline once, to a full window from its
-// arrival at the same rate, so that a payer who sent too little has time to send the rest.
+// arrival at the same rate, so that a payer who sent too little has time to send the rest. It counts when it was seen, so
+// that a block whose miner's clock is slow takes no time away again.
 func payableUntil(f Facts, i int) time.Time {
 	q := f.Quotes[i]
 	var first time.Time
 	for _, d := range f.Deposits {
-		at := d.Arrived()
-		if !d.Live() || d.Amount.Currency() != q.Coin || at.Before(q.CreatedAt) || at.After(q.Deadline) {
-			continue
+		at := d.SeenAt
+		if at.After(q.Deadline) {
+			at = d.Arrived()
 		}
-		if newer := newestAt(f.Quotes, q.Coin, at); newer != i {
+		if !d.Live() || d.Amount.Currency() != q.Coin || at.After(q.Deadline) || newestAt(f.Quotes, q.Coin, at) != i {
 			continue
 		}
 		if first.IsZero() || at.Before(first) {
@@ -117,19 +146,24 @@ func payableUntil(f Facts, i int) time.Time {
 	return q.Deadline
 }
 
-// newestAt is the index of the newest quote of a coin that existed at that time, -1 for none.
+// newestAt is the index of the newest quote of a coin that existed at that time, -1 for a coin without quotes. A time
+// before the first one is that of a block with a slow clock, and means the first.
 func newestAt(quotes []Quote, coin money.Currency, at time.Time) int {
+	first := -1
 	for i := len(quotes) - 1; i >= 0; i-- {
-		if quotes[i].Coin == coin && !quotes[i].CreatedAt.After(at) {
+		if quotes[i].Coin != coin {
+			continue
+		}
+		if first = i; !quotes[i].CreatedAt.After(at) {
 			return i
 		}
 	}
-	return -1
+	return first
 }
 
 // coveringQuote is the quote that the deposits which count pay in time: of several the one with the highest amount due, so
-// that nobody is told of an excess who paid what the page last asked for. Without one it is the last quote, false.
-func coveringQuote(f Facts, counts func(Deposit) bool) (*Quote, bool) {
+// that nobody is told of an excess who paid what the page last asked for. nil: none.
+func coveringQuote(f Facts, counts func(Deposit) bool) *Quote {
 	best := -1
 	for i, q := range f.Quotes {
 		until := payableUntil(f, i)
@@ -141,45 +175,86 @@ func coveringQuote(f Facts, counts func(Deposit) bool) (*Quote, bool) {
 			best = i
 		}
 	}
-	if best >= 0 {
-		return &f.Quotes[best], true
-	}
-	return lastQuote(f), false
-}
-
-func lastQuote(f Facts) *Quote {
-	if len(f.Quotes) == 0 {
+	if best < 0 {
 		return nil
 	}
-	// Without cover, speak of the coin that has money on it, else of the last one chosen.
+	return &f.Quotes[best]
+}
+
+// lastQuote is the last quote of the coin that has money on it, else the last one chosen; nil before a coin was chosen.
+func lastQuote(f Facts, counts func(Deposit) bool) *Quote {
 	for i := len(f.Quotes) - 1; i >= 0; i-- {
-		if !sumOf(f, f.Quotes[i].Coin, Deposit.Live).IsZero() {
+		if !sumOf(f, f.Quotes[i].Coin, counts).IsZero() {
 			return &f.Quotes[i]
 		}
+	}
+	if len(f.Quotes) == 0 {
+		return nil
 	}
 	return &f.Quotes[len(f.Quotes)-1]
 }
 
-// lateAccepted tells whether the application takes late payments and the value at arrival of all that came is within
-// tolerance of the price. A deposit that has not been valued yet does not count.
-func lateAccepted(f Facts, deadline time.Time, counts func(Deposit) bool) bool {
-	if !f.Invoice.Policy.AcceptLate {
-		return false
-	}
-	worth, late := money.Zero(f.Invoice.Price.Currency()), false
+// Kept is the value in the price's currency of deposits at the rates at which they came: that of the quote that was the newest
+// then, or for late ones what they were valued at.
+func Kept(f Facts, deadline time.Time, counts func(Deposit) bool) money.Amount {
+	worth := money.Zero(f.Invoice.Price.Currency())
 	for _, d := range f.Deposits {
 		if !counts(d) {
 			continue
 		}
 		if d.Arrived().After(deadline) {
-			late = true
 			worth = worth.Add(d.Worth)
 		} else if i := newestAt(f.Quotes, d.Amount.Currency(), d.Arrived()); i >= 0 {
 			worth = worth.Add(f.Quotes[i].Rate.Worth(d.Amount))
 		}
 	}
+	return worth
+}
+
+// lateAccepted tells whether the application takes late payments and the value at arrival of all that came is within
+// tolerance of the price. A deposit that has not been valued yet does not count.
+func lateAccepted(f Facts, deadline time.Time, counts func(Deposit) bool) bool {
+	if !f.Invoice.Policy.AcceptLate || !anyLate(f, deadline, counts) {
+		return false
+	}
 	price := f.Invoice.Price
-	return late && !worth.Less(price.Sub(price.PerMillion(f.Invoice.Policy.Tolerance)))
+	return !Kept(f, deadline, counts).Less(price.Sub(price.PerMillion(f.Invoice.Policy.Tolerance)))
+}
+
+func anyLate(f Facts, deadline time.Time, counts func(Deposit) bool) bool {
+	return slices.ContainsFunc(f.Deposits, func(d Deposit) bool { return counts(d) && d.Arrived().After(deadline) })
+}
+
+// beyondValue is what of a coin came late beyond the price, at the value of arrival, the last to come first. It is the excess
+// of an invoice that was paid by value: the coins of its quote say nothing there.
+func beyondValue(f Facts, a Assessment, coin money.Currency, counts func(Deposit) bool) money.Amount {
+	over, back := Kept(f, a.Deadline, counts).Sub(f.Invoice.Price), money.Zero(coin)
+	late := slices.DeleteFunc(slices.Clone(f.Deposits), func(d Deposit) bool {
+		return !counts(d) || !d.Arrived().After(a.Deadline) || d.Worth.Sign() <= 0
+	})
+	slices.SortFunc(late, func(x, y Deposit) int {
+		return cmp.Or(y.Arrived().Compare(x.Arrived()), cmp.Compare(x.Network, y.Network), cmp.Compare(x.Ref, y.Ref))
+	})
+	for _, d := range late {
+		if over.Sign() <= 0 {
+			break
+		}
+		part := over
+		if d.Worth.Less(part) {
+			part = d.Worth
+		}
+		over = over.Sub(part)
+		if d.Amount.Currency() == coin {
+			n := new(big.Int).Mul(d.Amount.Big(), part.Big())
+			back = back.Add(money.OfBig(coin, n.Quo(n, d.Worth.Big())))
+		}
+	}
+	return back
+}
+
+// byValue tells whether the deposits which count pay the invoice by their value only, late.
+func byValue(f Facts, a Assessment, counts func(Deposit) bool) bool {
+	return coveringQuote(f, counts) == nil && lateAccepted(f, a.Deadline, counts)
 }
 
 func (a *Assessment) sum(f Facts) {
@@ -190,26 +265,28 @@ func (a *Assessment) sum(f Facts) {
 	a.Seen = sumOf(f, coin, Deposit.Live)
 	a.Confirmed = sumOf(f, coin, isConfirmed)
 	a.Missing, a.Excess = money.Zero(coin), money.Zero(coin)
-	if rest := a.Quote.Due.Sub(a.Seen); rest.Sign() > 0 && !a.Covers {
-		a.Missing = rest
-	}
-	if more := a.Seen.Sub(a.Quote.Due); more.Sign() > 0 && a.Covers {
-		a.Excess = more
+	rest := a.Quote.Due.Sub(a.Seen)
+	switch {
+	case !a.Covers:
+		if rest.Sign() > 0 {
+			a.Missing = rest
+		}
+	case byValue(f, *a, Deposit.Live):
+		a.Excess = beyondValue(f, *a, coin, Deposit.Live)
+	case rest.Sign() < 0:
+		a.Excess = rest.Neg()
 	}
 }
 
-// depositStatus speaks of the amount due, in time or not.
+// depositStatus speaks of the amount due, in time or not. It is never Deposited while the invoice waits: what is deep
+// enough then pays it.
 func depositStatus(f Facts, a Assessment) DepositStatus {
-	live := false
-	for _, d := range f.Deposits {
-		live = live || d.Live()
-	}
 	switch {
-	case !live:
+	case !slices.ContainsFunc(f.Deposits, Deposit.Live):
 		return NoDeposit
-	case a.Quote != nil && !a.Confirmed.Less(a.Quote.enough(f.Invoice.Policy)):
-		return Deposited
-	case lateAccepted(f, a.Deadline, isConfirmed):
+	case a.Status == Waiting:
+		return InTransit
+	case a.deep, a.Quote != nil && !a.Confirmed.Less(a.Quote.enough(f.Invoice.Policy)):
 		return Deposited
 	}
 	return InTransit
@@ -217,49 +294,53 @@ func depositStatus(f Facts, a Assessment) DepositStatus {
 
 func marks(f Facts, a Assessment) Marks {
 	var m Marks
-	live, lost, late := false, false, false
-	for _, d := range f.Deposits {
-		live = live || d.Live()
-		lost = lost || !d.Live()
-		late = late || d.Live() && d.Arrived().After(a.Deadline)
-	}
-	if a.Status == Expired && live && !a.Covers {
-		if late {
-			m |= MarkLate
-		} else {
-			m |= MarkShort
-		}
-	}
-	if a.Status == Paid && late && !coveredInTime(f) {
+	live := slices.ContainsFunc(f.Deposits, Deposit.Live)
+	late := anyLate(f, a.Deadline, Deposit.Live)
+	switch {
+	case a.Status == Expired && late && !a.Covers:
+		m |= MarkLate
+	case a.Status == Expired && live && !a.Covers:
+		m |= MarkShort
+	case a.Status == Paid && late && coveringQuote(f, Deposit.Live) == nil:
 		m |= MarkLate
 	}
 	if a.Excess.Sign() > 0 {
 		m |= MarkExcess
 	}
-	if a.Status == Paid && !a.Covers {
+	// Once told, a reversal stands until the money is deep enough again: a transaction that waits outside blocks undoes
+	// nothing.
+	if a.Status == Paid && (!a.Covers || !a.deep && f.Invoice.Told.Marks.Has(MarkReversed)) {
 		m |= MarkReversed
 	}
-	if lost && !live {
+	if len(f.Deposits) > 0 && !live {
 		m |= MarkDropped
 	}
 	return m
 }
 
-func coveredInTime(f Facts) bool {
-	_, ok := coveringQuote(f, Deposit.Live)
-	return ok
-}
-
 // giveBack is what of the confirmed coins belongs to the payer: everything on an expired invoice; on a paid one the
-// excess and all of other coins. Nothing while it may still be paid, and nothing while a payment is reversed.
+// excess and all of other coins. Nothing while the invoice may still be paid, and nothing while what paid it is not deep
+// enough.
 func giveBack(f Facts, a Assessment) []money.Amount {
-	if a.Status == Waiting || a.Status == Refunded || a.Marks.Has(MarkReversed) {
+	switch a.Status {
+	case Expired:
+		if !f.cancelled() && (a.Covers || unvalued(f, a)) {
+			return nil
+		}
+	case Paid:
+		if !a.deep || a.Marks.Has(MarkReversed) {
+			return nil
+		}
+	case Waiting, Refunded:
 		return nil
 	}
 	var all []money.Amount
 	for _, coin := range []money.Currency{money.BTC, money.ETH} {
 		back := sumOf(f, coin, isConfirmed)
-		if a.Status == Paid && a.Quote != nil && a.Quote.Coin == coin {
+		switch {
+		case a.Status == Paid && byValue(f, a, isConfirmed):
+			back = beyondValue(f, a, coin, isConfirmed)
+		case a.Status == Paid && a.Quote != nil && a.Quote.Coin == coin:
 			back = back.Sub(a.Quote.Due)
 		}
 		if back.Sign() > 0 {
@@ -267,6 +348,11 @@ func giveBack(f Facts, a Assessment) []money.Amount {
 		}
 	}
 	return all
+}
+
+// unvalued tells whether the value of late coins, which may pay the invoice, is yet to be known.
+func unvalued(f Facts, a Assessment) bool {
+	return f.Invoice.Policy.AcceptLate && anyLate(f, a.Deadline, func(d Deposit) bool { return d.Live() && d.Worth.Currency() == "" })
 }
 
 func isConfirmed(d Deposit) bool { return d.State == Confirmed }

@@ -1,8 +1,11 @@
 package payment
 
 import (
+	"cmp"
 	"strconv"
 	"time"
+
+	"github.com/pipe-pg/pipe/internal/money"
 )
 
 // A Field is one field of the guide's answer tables: an ordered name, its JSON kind and its text.
@@ -97,16 +100,25 @@ func (f Facts) refundAddress() string {
 	return ""
 }
 
-// sender is the address that paid, where one is known for all live deposits of the quote's coin; it is only told for
-// accounts, and is never used as a refund address.
+// sender is the address that the first live deposit of an account chain came from, "" where it is not known. It is only told,
+// and never used as a refund address.
 func sender(f Facts, q Quote) string {
-	from := ""
-	for _, d := range f.Deposits {
-		if d.Live() && d.Amount.Currency() == q.Coin && d.From != "" {
-			from = d.From
+	if q.Coin != money.ETH {
+		return ""
+	}
+	var first *Deposit
+	for i, d := range f.Deposits {
+		if !d.Live() || d.Amount.Currency() != q.Coin || d.From == "" {
+			continue
+		}
+		if first == nil || cmp.Or(d.Arrived().Compare(first.Arrived()), cmp.Compare(d.Ref, first.Ref)) < 0 {
+			first = &f.Deposits[i]
 		}
 	}
-	return from
+	if first == nil {
+		return ""
+	}
+	return first.From
 }
 
 func text(name, value string) Field { return Field{name, TextField, value} }
