@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 
@@ -92,12 +94,14 @@ func lostConnection(err error) bool {
 		return strings.HasPrefix(pg.Code, pgConnection) || strings.HasPrefix(pg.Code, pgIntervention) && pg.Severity == severityFatal
 	}
 	var op net.Error
-	return errors.As(err, &op) || pgconn.SafeToRetry(err) || errors.Is(err, net.ErrClosed)
+	return errors.As(err, &op) || pgconn.SafeToRetry(err) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, sqldriver.ErrBadConn)
 }
 
-// commitUnknown tells whether nobody knows if a commit that answered this error happened.
+// commitUnknown tells whether nobody knows if a commit that answered this error happened. pgconn.SafeToRetry is of no use
+// here: it calls a commit safe to repeat that was sent, when the connection broke before the answer.
 func commitUnknown(err error) bool {
-	if errors.Is(err, sql.ErrTxDone) || pgconn.SafeToRetry(err) {
+	if errors.Is(err, sql.ErrTxDone) {
 		return false // never sent
 	}
 	var pg *pgconn.PgError

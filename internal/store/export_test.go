@@ -19,3 +19,9 @@ func DB(ctx context.Context, url string) (*sql.DB, error) {
 	}
 	return openPool(url, 2, nil)
 }
+
+// ObserveCommits tells of every commit on SQLite.
+func (s *Store) ObserveCommits(tell func()) { s.back.(*sqlite).committed = tell }
+
+// Waiting is how many callers wait for SQLite's baton.
+func (s *Store) Waiting() int64 { return s.back.(*sqlite).waiting.Load() }

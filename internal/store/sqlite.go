@@ -31,6 +31,8 @@ type sqlite struct {
 	waiting atomic.Int64
 	write   *session
 	group   *group
+
+	committed func() // told of every commit, for tests; nil otherwise
 }
 
 // A group is the transactions that share a commit. err is written before done is closed.
@@ -260,6 +262,9 @@ func (s *sqlite) leave() {
 	err := s.write.do("COMMIT")
 	switch {
 	case err == nil:
+		if s.committed != nil {
+			s.committed()
+		}
 	case busy(err): // the transaction is still open, so nothing is on disk
 		g.err, g.again = fmt.Errorf("commit: %w", err), true
 		s.rollback()
