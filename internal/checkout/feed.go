@@ -25,7 +25,7 @@ func (d *door) feed(w http.ResponseWriter, r *http.Request) error {
 	defer release()
 	wake, cancel, err := d.Wakes.Subscribe(id)
 	if err != nil {
-		return err
+		return payment.Refuse(payment.Unavailable, payment.WordBusy, "no live feed is free: %s", err)
 	}
 	defer cancel()
 	version, body, err := d.state(r, id)

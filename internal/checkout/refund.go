@@ -24,6 +24,7 @@ type refundModel struct {
 	Fault                    string // why the last try was refused
 	Check                    bool   // step 2
 	Must                     bool   // the shop wants it before it is paid
+	Need                     bool   // something waits to be refunded
 	Closed                   string // why it cannot be set here; "" when it can
 	Amount                   string // what waits to be refunded
 }
@@ -39,7 +40,7 @@ func (d *door) refundForm(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q := r.URL.Query()
-	m, err := d.refundOf(r, v, q)
+	m, err := d.refundModel(r, v, q)
 	if err != nil {
 		return err
 	}
@@ -53,7 +54,7 @@ func (d *door) refundSave(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	m, err := d.refundOf(r, v, r.PostForm)
+	m, err := d.refundModel(r, v, r.PostForm)
 	if err != nil {
 		return err
 	}
@@ -131,7 +132,7 @@ func clip(text string) string {
 	return text
 }
 
-func (d *door) refundOf(r *http.Request, v engine.View, q url.Values) (refundModel, error) {
+func (d *door) refundModel(r *http.Request, v engine.View, q url.Values) (refundModel, error) {
 	p := d.asked(r, v.Invoice.Language)
 	coin := money.Currency(q.Get("coin"))
 	if coin == "" && v.Quote != nil {
@@ -147,6 +148,7 @@ func (d *door) refundOf(r *http.Request, v engine.View, q url.Values) (refundMod
 	m := refundModel{Catalogue: p.Catalogue, frame: d.frameOf(p, v), Coin: string(coin), Net: netName(p.Catalogue, n.Network),
 		Next: q.Get("next")}
 	m.Title, m.Must = p.Say("title.refund"), v.Quote == nil && needsRefundFirst(v, coin)
+	m.Need = refundOf(v).Need
 	set := v.Invoice.Refunds[coin]
 	bound := len(v.Invoice.RefundOwner) > 0
 	switch {

@@ -79,6 +79,7 @@ func TestAddressFault(t *testing.T) {
 		{gallery.Bitcoin, "bcrt1q6rhpng9evdsfnn833a4f4vej0asu6dk5srld6x", "refund.bad.network"},
 		{gallery.Bitcoin, "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx", "refund.bad.network"},
 		{gallery.Bitcoin, "mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn", "refund.bad.network"},
+		{gallery.Bitcoin, "nonsense", ""},
 		{gallery.Bitcoin, gallery.BTCAddress, ""},
 		{gallery.Bitcoin, strings.ToUpper(gallery.BTCAddress), ""},
 		{"bitcoin/regtest", gallery.BTCAddress, "refund.bad.network"},

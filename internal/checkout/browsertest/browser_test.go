@@ -236,3 +236,69 @@ func keep(t *testing.T, ctx context.Context, path string) {
 }
 
 func pictures() string { return os.Getenv("PIPE_PICTURES") }
+
+// TestQRScans reads the QR codes off a screenshot, as a camera would: both coins, both toggles, light and dark.
+func TestQRScans(t *testing.T) {
+	zbar, err := exec.LookPath("zbarimg")
+	if err != nil {
+		if os.Getenv("PIPE_NEED_BROWSER") != "" {
+			t.Fatal("no zbarimg: apt-get install -y zbar-tools")
+		}
+		t.Skip("no zbarimg: apt-get install -y zbar-tools")
+	}
+	s := serve(t, nil)
+	ctx := tab(t)
+	want := map[string][2]string{
+		"await-btc": {"bitcoin:" + gallery.BTCAddress + "?amount=0.00066731", gallery.BTCAddress},
+		"await-eth": {"ethereum:" + gallery.ETHAddress + "@1?value=2310010000000000", gallery.ETHAddress},
+		"partial":   {"bitcoin:" + gallery.BTCAddress + "?amount=0.0001675", gallery.BTCAddress},
+	}
+	for _, colour := range []string{"light", "dark"} {
+		media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: colour}}}
+		if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, media); err != nil {
+			t.Fatal(err)
+		}
+		for name, texts := range want {
+			run(t, ctx, chromedp.EmulateViewport(360, 900), chromedp.Navigate(s.page(name)))
+			for i, toggle := range []string{"both", "only"} {
+				run(t, ctx, chromedp.Click(chromedp.CSS("label[for=qr-"+toggle+"]")), chromedp.WaitVisible(chromedp.CSS("."+toggle+" .qr")))
+				path := filepath.Join(t.TempDir(), "qr.png")
+				keep(t, ctx, path)
+				out, err := exec.CommandContext(ctx, zbar, "-q", "--raw", path).Output()
+				if got := strings.TrimSpace(string(out)); err != nil || got != texts[i] {
+					t.Errorf("%s %s %s: scanned %q (%v), want %q", name, toggle, colour, got, err, texts[i])
+				}
+			}
+		}
+	}
+}
+
+// TestOtherPages looks at the pages beside the payment page.
+func TestOtherPages(t *testing.T) {
+	s := serve(t, nil)
+	ctx := tab(t)
+	base := func(name string) string { return s.URL + "/invoice/" + string(gallery.ID(name)) }
+	for name, path := range map[string]string{"refund": base("partial-expired") + "/refund-address?x=1", "cancel": base("partial") + "/cancel?x=1",
+		"error": s.URL + "/invoice-0?x=1"} {
+		for _, lang := range []string{"en", "ko"} {
+			run(t, ctx, chromedp.EmulateViewport(390, 800), chromedp.Navigate(path+"&lang="+lang))
+			looks(t, ctx, name+"-"+lang)
+			if pictures() != "" {
+				keep(t, ctx, filepath.Join(pictures(), name+"-"+lang+".png"))
+			}
+			if name != "refund" {
+				continue
+			}
+			run(t, ctx, chromedp.SendKeys(chromedp.CSS("input[name=address]"), "nonsense"), chromedp.Click(chromedp.CSS("button.primary")), chromedp.WaitVisible(chromedp.CSS(".fault")))
+			looks(t, ctx, "refund-fault-"+lang)
+			if pictures() != "" {
+				keep(t, ctx, filepath.Join(pictures(), "refund-fault-"+lang+".png"))
+			}
+			run(t, ctx, chromedp.SetValue(chromedp.CSS("input[name=address]"), gallery.BTCAddress), chromedp.Click(chromedp.CSS("button.primary")), chromedp.WaitVisible(chromedp.CSS(".address.big")))
+			looks(t, ctx, "refund-check-"+lang)
+			if pictures() != "" {
+				keep(t, ctx, filepath.Join(pictures(), "refund-check-"+lang+".png"))
+			}
+		}
+	}
+}

@@ -253,6 +253,7 @@
     tick();
   };
 
+  if (framed) document.documentElement.classList.add('framed');
   if (framed || popup) {
     $('x').hidden = false;
     $('x').onclick = askLeave;
@@ -269,7 +270,7 @@
   post('ready');
   post('status');
   if (framed && window.ResizeObserver) {
-    new ResizeObserver(() => post('height', { height: document.documentElement.scrollHeight })).observe(document.body);
+    new ResizeObserver(() => post('height', { height: document.body.scrollHeight })).observe(document.body);
   }
 
   // With one coin there is nothing to choose: the choice is posted at once, but only for eyes that see the page.
