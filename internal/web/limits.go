@@ -23,7 +23,7 @@ const (
 
 	// LimiterKeys bounds what a Limiter remembers: about 100 bytes each.
 	LimiterKeys = 100_000
-	// v6Prefix is what of an IPv6 address a limit counts as one caller: the customary size of one site's subnet.
+	// v6Prefix is how many bits of an IPv6 address a limit counts as one caller: the customary size of one site's subnet.
 	v6Prefix = 64
 
 	// MaxHops bounds the forwarded addresses read from one request.
