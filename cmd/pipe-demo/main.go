@@ -21,6 +21,7 @@ type options struct {
 	Data     string `default:"pipe-demo-data" help:"Directory of everything the demo keeps."`
 	Database string `help:"sqlite:PATH or postgres://…; by default SQLite in the data directory."`
 	Ready    string `help:"File to write, as JSON, when all is up."`
+	Bitcoind string `help:"Run this real bitcoind (regtest) in place of the chain in process."`
 	NoMining bool   `help:"Mine no blocks by themselves."`
 	Log      string `default:"" help:"File for the log; by default pipe-demo.log in the data directory."`
 }
@@ -50,7 +51,7 @@ func run(o options) error {
 	defer f.Close()
 	fmt.Println("PIPE demo: starting")
 	d, err := demo.Start(ctx, demo.Options{
-		Listen: o.Listen, Data: o.Data, Database: o.Database, Ready: o.Ready, NoMining: o.NoMining,
+		Listen: o.Listen, Data: o.Data, Database: o.Database, Ready: o.Ready, NoMining: o.NoMining, Bitcoind: o.Bitcoind,
 		Out: os.Stdout, Log: slog.New(slog.NewTextHandler(f, nil)),
 	})
 	if err != nil {

@@ -56,9 +56,6 @@ type bitcoinNode interface {
 	Close() error
 }
 
-// Bitcoin makes a Chain of the in-process regtest chain or of a real bitcoind.
-func Bitcoin(n bitcoinNode) Chain { return bitcoinChain{n} }
-
 type bitcoinChain struct{ bitcoinNode }
 
 func (c bitcoinChain) Pay(ctx context.Context, address string, amount *big.Int) (string, error) {

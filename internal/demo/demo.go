@@ -18,6 +18,7 @@ import (
 
 	"github.com/pipe-pg/pipe/internal/app"
 	"github.com/pipe-pg/pipe/internal/devchain/bitcoin"
+	"github.com/pipe-pg/pipe/internal/devchain/bitcoind"
 	"github.com/pipe-pg/pipe/internal/devchain/ethereum"
 	"github.com/pipe-pg/pipe/internal/money"
 	"github.com/pipe-pg/pipe/internal/signer"
@@ -33,8 +34,8 @@ type Options struct {
 	Out      io.Writer
 	Log      *slog.Logger
 
-	// Bitcoin takes the place of the in-process regtest chain: a real node. nil: the in-process one.
-	Bitcoin func(ctx context.Context, dir string) (Chain, error)
+	// Bitcoind runs this real bitcoind, in regtest, in place of the in-process chain; "": the in-process one.
+	Bitcoind string
 	// App are the options of the program itself, for tests.
 	App app.Options
 	// Set are further settings of the program by key, for tests.
@@ -193,15 +194,18 @@ func (d *Demo) openChains(ctx context.Context) error {
 	var btc, eth Chain
 	g.Go(func() (err error) {
 		dir := filepath.Join(d.opts.Data, "bitcoin")
-		if d.opts.Bitcoin != nil {
-			btc, err = d.opts.Bitcoin(gctx, dir)
+		if d.opts.Bitcoind != "" {
+			n, err := bitcoind.Start(gctx, bitcoind.Options{Path: d.opts.Bitcoind, Dir: dir + "d", Logger: d.opts.Log})
+			if err == nil {
+				btc = bitcoinChain{n}
+			}
 			return err
 		}
 		c, err := bitcoin.Open(gctx, bitcoin.Options{
 			Dir: dir, RPCUser: d.state.BitcoinUser, RPCPassword: d.state.BitcoinPassword, Logger: d.opts.Log,
 		})
 		if err == nil {
-			btc = Bitcoin(c)
+			btc = bitcoinChain{c}
 		}
 		return err
 	})

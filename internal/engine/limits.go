@@ -32,8 +32,9 @@ const (
 	// ReleaseBatch bounds the addresses asked of the signer in one call.
 	ReleaseBatch = 200
 
-	// CallbackLease is how long a claimed callback is left to its worker: well above the longest send.
-	CallbackLease = 60 * time.Second
+	// CallbackLease is how long a claimed callback is left to its worker: above the longest send (webhook.Total) and
+	// BookWithin together. After a crash it is how long the callback waits.
+	CallbackLease = 20 * time.Second
 	// CallbackBatch bounds the callbacks claimed at once (webhook.Global).
 	CallbackBatch = 64
 	// CallbackPerOrigin bounds the callbacks of one origin under way at once (webhook.PerOrigin).
