@@ -56,7 +56,7 @@ func TestKeys(t *testing.T) {
 			}
 		})
 	}
-	if strings.Contains(r.logs.String(), r.app.Key) {
+	if strings.Contains(r.logs(), r.app.Key) {
 		t.Error("the log holds the key")
 	}
 }

@@ -363,7 +363,7 @@ func TestGeneratedBadInput(t *testing.T) {
 		slices.Sort(took)
 		t.Logf("%s: %v, p50 %s, p99 %s", path, codes, took[each/2], took[each*99/100])
 	}
-	if strings.Contains(r.logs.String(), "panicked") || strings.Contains(r.logs.String(), "level=ERROR") {
+	if log := r.logs(); strings.Contains(log, "panicked") || strings.Contains(log, "level=ERROR") {
 		t.Error("the log tells of a panic or an error")
 	}
 	if n := r.invoices(); n != 1 {

@@ -82,7 +82,7 @@ type rig struct {
 	shop  *shop
 	srv   *httptest.Server
 	app   engine.NewApplication
-	logs  *bytes.Buffer
+	log   *lockedBuffer
 }
 
 type rigOptions struct {
@@ -94,7 +94,7 @@ type rigOptions struct {
 func newRig(t testing.TB, o rigOptions) *rig {
 	t.Helper()
 	ctx := context.Background()
-	r := &rig{t: t, shop: newShop(t), logs: &bytes.Buffer{}}
+	r := &rig{t: t, shop: newShop(t), log: &lockedBuffer{}}
 	address := "sqlite:" + filepath.Join(t.TempDir(), "pipe.db")
 	quiet := slog.New(slog.DiscardHandler)
 	if _, _, err := store.Migrate(ctx, address, nil); err != nil {
@@ -135,7 +135,7 @@ func newRig(t testing.TB, o rigOptions) *rig {
 		t.Fatal(err)
 	}
 	o.api.Desk, o.api.PublicURL, o.api.Peers = r.desk, "https://pay.example/", web.Peers{Proxies: o.proxies}
-	o.api.Log = slog.New(slog.NewTextHandler(&lockedWriter{w: r.logs}, nil))
+	o.api.Log = slog.New(slog.NewTextHandler(r.log, nil))
 	o.api.Explain = func(v, language string) string { return webhook.Verdict(v).Explain(language) }
 	if o.api.RatePerKey == 0 {
 		o.api.RatePerKey = 1_000_000
@@ -156,15 +156,23 @@ func newRig(t testing.TB, o rigOptions) *rig {
 	return r
 }
 
-type lockedWriter struct {
+type lockedBuffer struct {
 	mu sync.Mutex
-	w  io.Writer
+	b  bytes.Buffer
 }
 
-func (l *lockedWriter) Write(b []byte) (int, error) {
+func (l *lockedBuffer) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.w.Write(b)
+	return l.b.Write(b)
+}
+
+// logs stops the server, which ends all requests with their lines, and is everything that was logged.
+func (r *rig) logs() string {
+	r.srv.Close()
+	r.log.mu.Lock()
+	defer r.log.mu.Unlock()
+	return r.log.b.String()
 }
 
 // reply is an answer of the API, decoded with numbers as their text.
