@@ -26,12 +26,7 @@ const (
 )
 
 // Statuses of an invoice.
-const (
-	Waiting  = 1
-	Paid     = 2
-	Expired  = 3
-	Refunded = 4
-)
+const Waiting, Paid, Expired, Refunded = 1, 2, 3, 4
 
 // A Client calls one PIPE server for one application. It is safe for concurrent use once its fields are set.
 type Client struct {
@@ -105,14 +100,14 @@ func (e *Error) Error() string { return fmt.Sprintf("pipe: %s (code %d, request 
 // Create opens an invoice. Error: *Error.
 func (c *Client) Create(ctx context.Context, p Create) (Created, error) {
 	var made Created
-	err := c.call(ctx, "/api/v1/invoice/create", p.IdempotencyKey, p, &made)
+	err := c.call(ctx, request{"/api/v1/invoice/create", p.IdempotencyKey, p}, &made)
 	return made, err
 }
 
 // Get reads an invoice. Error: *Error.
 func (c *Client) Get(ctx context.Context, invoiceID string) (Invoice, error) {
 	var inv Invoice
-	err := c.call(ctx, "/api/v1/invoice/get", "", map[string]string{"invoice_id": invoiceID}, &inv)
+	err := c.call(ctx, request{"/api/v1/invoice/get", "", map[string]string{"invoice_id": invoiceID}}, &inv)
 	return inv, err
 }
 
@@ -120,24 +115,29 @@ func (c *Client) Get(ctx context.Context, invoiceID string) (Invoice, error) {
 // shop's answer is not ok the error is an *Error with code 4220 that says why, and the Tested is filled all the same.
 func (c *Client) TestCallback(ctx context.Context, invoiceID, callbackURL string) (Tested, error) {
 	var t Tested
-	p := map[string]string{"invoice_id": invoiceID, "callback_url": callbackURL}
-	err := c.call(ctx, "/api/v1/test/callback", "", p, &t)
+	params := map[string]string{"invoice_id": invoiceID, "callback_url": callbackURL}
+	err := c.call(ctx, request{"/api/v1/test/callback", "", params}, &t)
 	return t, err
 }
 
-func (c *Client) call(ctx context.Context, path, idempotencyKey string, params, into any) error {
-	body, err := json.Marshal(params)
+type request struct {
+	path, idempotencyKey string
+	params               any
+}
+
+func (c *Client) call(ctx context.Context, q request, into any) error {
+	body, err := json.Marshal(q.params)
 	if err != nil {
 		return fmt.Errorf("write call: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(c.URL, "/")+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(c.URL, "/")+q.path, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("make call: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+c.Key)
-	if idempotencyKey != "" {
-		req.Header.Set("Idempotency-Key", idempotencyKey)
+	if q.idempotencyKey != "" {
+		req.Header.Set("Idempotency-Key", q.idempotencyKey)
 	}
 	own := http.Client{Timeout: Timeout}
 	if c.HTTP != nil {
