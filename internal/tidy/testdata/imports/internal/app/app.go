@@ -1,0 +1,6 @@
+package app
+
+import (
+	_ "github.com/pipe-pg/pipe/internal/engine"
+	_ "github.com/pipe-pg/pipe/internal/store"
+)

@@ -1,0 +1,3 @@
+package money
+
+import _ "github.com/pipe-pg/pipe/internal/store"

@@ -1,0 +1,501 @@
+package store // want
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.
+
+// A line.

@@ -1,0 +1,5 @@
+package engine
+
+import "time"
+
+func now() time.Time { return time.Now() }

@@ -1,0 +1,5 @@
+package demo
+
+import "github.com/pipe-pg/pipe/internal/signer"
+
+func open() { signer.Open(signer.Options{}) } // want

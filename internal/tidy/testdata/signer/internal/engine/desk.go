@@ -1,0 +1,9 @@
+package engine
+
+type Signer interface{ Release() }
+
+type Pool struct{ Signer Signer }
+
+type Desk struct {
+	Signer Signer // want
+}

@@ -1,0 +1,5 @@
+package store
+
+import _ "database/sql"
+
+const query = "SELECT id FROM invoice"

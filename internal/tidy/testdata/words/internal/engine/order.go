@@ -1,0 +1,9 @@
+// Package engine has words that are taken.
+package engine
+
+type (
+	Order   struct{} // want
+	OrderID string
+)
+
+type Payment struct{} // want

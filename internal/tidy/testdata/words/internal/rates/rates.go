@@ -1,0 +1,1 @@
+package rates // want want: plural, and no comment

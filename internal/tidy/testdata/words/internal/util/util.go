@@ -1,0 +1,2 @@
+// Package util holds what fits nowhere.
+package util // want
