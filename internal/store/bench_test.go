@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/pipe-pg/pipe/internal/engine"
 	"github.com/pipe-pg/pipe/internal/payment"
@@ -62,4 +63,49 @@ func create(tx engine.Tx, a payment.Application) error {
 	return tx.AddIdempotency(engine.Idempotency{
 		ApplicationID: a.ID, Key: string(i.ID[20:]), Digest: make([]byte, 32), Made: i.ID, At: tx.Now(),
 	})
+}
+
+// BenchmarkClaim claims while many callbacks of a shop that does not answer are due and skipped.
+func BenchmarkClaim(b *testing.B) {
+	const dead = 20_000
+	for name, url := range databases {
+		b.Run(name, func(b *testing.B) {
+			ctx := context.Background()
+			s := open(b, store.Options{URL: url(b)})
+			a := someApplication(b, s)
+			for range dead / 500 {
+				if err := s.Update(ctx, func(tx engine.Tx) error {
+					for range 500 {
+						i := newInvoice(tx, a)
+						if err := tx.AddInvoice(i); err != nil {
+							return err
+						}
+						if _, err := tx.AddCallback(payment.Callback{
+							ID: tx.NewID(), InvoiceID: i.ID, ApplicationID: a.ID, URL: "https://dead.example/cb",
+							Origin: "https://dead.example", Status: payment.Paid, Code: 1, State: payment.CallbackOpen,
+							CreatedAt: tx.Now(), DueAt: tx.Now(),
+						}); err != nil {
+							return err
+						}
+					}
+					return nil
+				}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for b.Loop() {
+				if err := s.Update(ctx, func(tx engine.Tx) error {
+					got, err := tx.ClaimCallbacks(engine.ClaimCallbacks{
+						Now: tx.Now(), Lease: time.Minute, Limit: 64, PerOrigin: 2, Skip: []string{"https://dead.example"},
+					})
+					if err == nil && len(got) != 0 {
+						err = fmt.Errorf("claimed %d", len(got))
+					}
+					return err
+				}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

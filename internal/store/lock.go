@@ -42,3 +42,16 @@ func mustExist(path string) error {
 	}
 	return nil
 }
+
+// makeFile makes a database file that only its owner may read, as SQLite makes the files beside it after its model. One
+// that exists stays as it is.
+func makeFile(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("make database: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("make database: %w", err)
+	}
+	return nil
+}

@@ -30,6 +30,9 @@ func Migrate(ctx context.Context, url string, log *slog.Logger) (was, is int64, 
 	var db *sql.DB
 	switch k {
 	case kindSQLite:
+		if err := makeFile(path); err != nil {
+			return 0, 0, err
+		}
 		db, err = sql.Open("sqlite", dsn(path))
 	case kindPostgres:
 		db, err = openPool(url, 2, nil)

@@ -107,7 +107,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 func (s *Store) Close() error { return s.back.close() }
 
 // Update runs fn in a serialisable transaction, and tries again after a conflict, so fn may run more than once. An error
-// from fn rolls everything of it back and is returned as it is. When Update returns nil the change is on disk.
+// from fn rolls everything of it back and is returned as it is. When Update returns nil the change is on disk. fn must not
+// call Update: on SQLite it would wait for itself.
 func (s *Store) Update(ctx context.Context, fn func(tx engine.Tx) error) error {
 	for try := 1; ; try++ {
 		again, err := s.back.update(ctx, try, fn)
@@ -121,7 +122,7 @@ func (s *Store) Update(ctx context.Context, fn func(tx engine.Tx) error) error {
 	}
 }
 
-// View runs fn on one consistent state. Writing in it is an error.
+// View runs fn on one consistent state. Writing in it is an error. fn must not call View, which could wait for itself.
 func (s *Store) View(ctx context.Context, fn func(tx engine.Tx) error) error {
 	return s.back.view(ctx, fn)
 }

@@ -178,6 +178,15 @@ func TestExclusive(t *testing.T) {
 	if _, err := store.Open(ctx, o); !errors.Is(err, store.ErrInUse) {
 		t.Errorf("a second exclusive user: %v", err)
 	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		info, err := os.Stat(strings.TrimPrefix(o.URL, "sqlite:") + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mode := info.Mode().Perm(); mode != 0o600 {
+			t.Errorf("the file %q may be used by others: %s", suffix, mode)
+		}
+	}
 	beside, err := store.Open(ctx, store.Options{URL: o.URL})
 	if err != nil {
 		t.Fatal(err)
