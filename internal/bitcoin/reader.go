@@ -325,8 +325,8 @@ func credit(id [32]byte, vout int, to string, amount int64) chain.Credit {
 }
 
 // Weigh implements chain.Reader: Bitcoin has no account balances.
-func (r *Reader) Weigh(context.Context, chain.Block, []chain.Weighed) ([]chain.Credit, error) {
-	return []chain.Credit{}, nil
+func (r *Reader) Weigh(context.Context, chain.Block, []chain.Weighed) (chain.Found, error) {
+	return chain.Found{}, nil
 }
 
 // blind makes a node's refusal of a call that every node answers a blindness.

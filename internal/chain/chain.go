@@ -57,9 +57,9 @@ type Reader interface {
 	// Pending is what the node has seen but no block holds yet. It never credits; first-seen time counts, and so does
 	// being absent. Full is false where the node cannot tell all (then absence means nothing).
 	Pending(ctx context.Context, w Watch) (p Pending, err error)
-	// Weigh tells which of these addresses hold another amount at this block than the facts explain. Chains without
-	// account balances answer nothing.
-	Weigh(ctx context.Context, b Block, all []Weighed) ([]Credit, error)
+	// Weigh tells which of these addresses hold another amount at this block than the facts explain: more as a credit, less
+	// as a fall. Chains without account balances answer nothing.
+	Weigh(ctx context.Context, b Block, all []Weighed) (Found, error)
 }
 
 // A Watch is what a scan looks for.
@@ -84,6 +84,9 @@ type Weighed struct {
 type Found struct {
 	Credits []Credit
 	Uses    []Use
+	// Falls are accounts that hold less than the facts explain, by how much: coins left them by a hand that is not PIPE's,
+	// or the node's answer is of another time. Of what came to them in the block, Credits has the plain transfers alone.
+	Falls []Weighed
 	// Unweighed: the block is so old that its account balances are not at hand any more, and Credits are the plain
 	// transfers alone. What else came is found by the balances at a later block: the caller weighs all soon.
 	Unweighed bool

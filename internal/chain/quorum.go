@@ -293,11 +293,11 @@ func (q *Quorum) Scan(ctx context.Context, b Block, w Watch) (Found, error) {
 }
 
 // Weigh implements Reader, as Scan does.
-func (q *Quorum) Weigh(ctx context.Context, b Block, all []Weighed) ([]Credit, error) {
-	return readAlike(ctx, q, reading[[]Credit]{
+func (q *Quorum) Weigh(ctx context.Context, b Block, all []Weighed) (Found, error) {
+	return readAlike(ctx, q, reading[Found]{
 		what: fmt.Sprintf("weigh at block %d %s", b.Height, b.Hash),
-		read: func(r Reader) ([]Credit, error) { return r.Weigh(ctx, b, all) },
-		join: func(x, y []Credit) ([]Credit, bool) { return x, Found{Credits: x}.key() == Found{Credits: y}.key() },
+		read: func(r Reader) (Found, error) { return r.Weigh(ctx, b, all) },
+		join: func(x, y Found) (Found, bool) { return x, x.key() == y.key() },
 	})
 }
 
@@ -364,6 +364,9 @@ func (f Found) key() string {
 	lines := []string{fmt.Sprintf("unweighed %t", f.Unweighed)}
 	for _, c := range f.Credits {
 		lines = append(lines, fmt.Sprintf("%q %q %q %q %s %d", c.Ref, c.To, c.From, c.TxID, c.Amount, c.Spendable))
+	}
+	for _, fall := range f.Falls {
+		lines = append(lines, fmt.Sprintf("fall %q %s", fall.Address, fall.Balance))
 	}
 	for _, u := range f.Uses {
 		lines = append(lines, fmt.Sprintf("use %q %q %t %s", string(u.Ticket), u.TxID, u.Failed, u.Fee))

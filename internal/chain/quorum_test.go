@@ -248,7 +248,7 @@ func TestQuorumWeighCompares(t *testing.T) {
 	a, b := f.Another(), f.Another()
 	q := join(t, "ethereum/1337", a, b)
 	got, err := q.Weigh(ctx, f.Tip(), []chain.Weighed{{Address: "x"}})
-	if err != nil || len(got) != 1 {
+	if err != nil || len(got.Credits) != 1 {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	b.Fail(chaintest.Weigh, errors.New("missing trie node"))

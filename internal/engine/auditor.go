@@ -208,15 +208,32 @@ func (a *Auditor) onChain(ctx context.Context, r *Report, n Net, cursor chain.Bl
 	if !ok || cursor.Hash == "" {
 		return
 	}
+	before := len(r.Differences)
 	var err error
 	if n.Accounts {
 		err = a.accounts(ctx, r, weighing{reader, n.Network.Coin(), cursor}, all)
 	} else {
 		err = a.outputs(ctx, r, reader, all)
 	}
+	if err == nil {
+		err = stillThere(ctx, reader, cursor)
+	}
 	if err != nil {
+		r.Differences = r.Differences[:before] // of a chain that moved meanwhile, or could not be read to the end
 		r.Unchecked = append(r.Unchecked, fmt.Sprintf("%s against its chain: %s", n.Network, err))
 	}
+}
+
+// stillThere tells whether what was compared is of the chain that the store has followed: the cursor is on it.
+func stillThere(ctx context.Context, reader chain.Reader, cursor chain.Block) error {
+	b, err := reader.BlockAt(ctx, cursor.Height)
+	if err != nil {
+		return err
+	}
+	if b.Hash != cursor.Hash {
+		return fmt.Errorf("the chain is another one at height %d than was followed: %w", cursor.Height, chain.ErrGone)
+	}
+	return nil
 }
 
 // weighing is where accounts are weighed.
@@ -243,7 +260,10 @@ func (a *Auditor) accounts(ctx context.Context, r *Report, w weighing, all map[s
 		if err != nil {
 			return err
 		}
-		for _, c := range found {
+		for _, f := range found.Falls {
+			r.differ("chain", "%s holds %s less at block %d than its deposits explain", f.Address, f.Balance, w.at.Height)
+		}
+		for _, c := range found.Credits {
 			r.differ("chain", "%s holds %s more at block %d than its deposits explain", c.To, c.Amount, w.at.Height)
 		}
 	}

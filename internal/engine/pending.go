@@ -18,7 +18,7 @@ func (w *Watcher) atTip(ctx context.Context, head chain.Head, began time.Time) e
 	if err != nil {
 		return w.trouble(ctx, fmt.Errorf("read what waits outside blocks: %w", err))
 	}
-	if err := w.see(ctx, p); err != nil {
+	if err := w.see(ctx, p, began); err != nil {
 		return err
 	}
 	if err := w.drop(ctx, p); err != nil {
@@ -31,10 +31,10 @@ func (w *Watcher) atTip(ctx context.Context, head chain.Head, began time.Time) e
 }
 
 // see takes in credits outside blocks: never as money, but the time they were first seen counts.
-func (w *Watcher) see(ctx context.Context, p chain.Pending) error {
+func (w *Watcher) see(ctx context.Context, p chain.Pending, began time.Time) error {
 	var fresh []chain.Credit
 	for _, c := range p.Credits {
-		if told, ok := w.pending[c.Ref]; !ok || time.Since(told) > w.Net.DropAfter/2 {
+		if told, ok := w.pending[c.Ref]; !ok || began.Sub(told) > w.Net.DropAfter/2 {
 			fresh = append(fresh, c)
 		}
 	}
@@ -54,7 +54,7 @@ func (w *Watcher) see(ctx context.Context, p chain.Pending) error {
 			return err
 		}
 		for _, c := range page {
-			w.pending[c.Ref] = time.Now()
+			w.pending[c.Ref] = began
 		}
 	}
 	return nil
@@ -241,12 +241,17 @@ func (w *Watcher) Recount(ctx context.Context) error {
 		w.recount = ""
 		return err
 	}
-	credits, err := w.Reader.Weigh(ctx, cursor, all)
+	found, err := w.Reader.Weigh(ctx, cursor, all)
 	if err != nil {
 		return fmt.Errorf("weigh %d accounts of %s: %w", len(all), w.Net.Network, err)
 	}
-	if len(credits) > 0 {
-		if err := w.unexplained(ctx, connecting{block: cursor, found: chain.Found{Credits: credits}, scan: scan}); err != nil {
+	w.fell(ctx, found.Falls)
+	if len(found.Credits) > 0 {
+		err := w.unexplained(ctx, connecting{block: cursor, found: found, scan: scan})
+		if errors.Is(err, errMoved) {
+			return nil // the next round weighs the same addresses again
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -257,9 +262,19 @@ func (w *Watcher) Recount(ctx context.Context) error {
 	return nil
 }
 
-// unexplained takes in credits that the recount found at the cursor's block.
+// fell says that coins left accounts by a hand that is not PIPE's. Nothing stops for it: what comes to such an account by
+// plain transactions is still found.
+func (w *Watcher) fell(ctx context.Context, falls []chain.Weighed) {
+	for _, f := range falls {
+		w.Log.ErrorContext(ctx, "an account holds less than its deposits explain: did somebody use the seed outside PIPE?",
+			"network", w.Net.Network, "address", f.Address, "missing", f.Balance)
+	}
+}
+
+// unexplained takes in credits that the recount found at the cursor's block. errMoved: the cursor or a balance changed
+// since.
 func (w *Watcher) unexplained(ctx context.Context, c connecting) error {
-	err := w.update(ctx, func(tx Tx) error {
+	return w.update(ctx, func(tx Tx) error {
 		if err := w.atCursor(tx, c.block.Hash); err != nil {
 			return err
 		}
@@ -271,8 +286,4 @@ func (w *Watcher) unexplained(ctx context.Context, c connecting) error {
 		}
 		return w.say(tx, t, true)
 	})
-	if errors.Is(err, errMoved) {
-		return nil // the next round weighs again
-	}
-	return err
 }

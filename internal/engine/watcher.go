@@ -191,6 +191,7 @@ func (w *Watcher) step(ctx context.Context, head chain.Head) (atTip bool, err er
 		if s.Found.Unweighed {
 			w.anew.Store(true)
 		}
+		w.fell(ctx, s.Found.Falls)
 		return false, w.connect(ctx, connecting{block: *s.Connect, found: s.Found, head: head, scan: scan})
 	}
 	return true, nil
@@ -212,6 +213,9 @@ func (w *Watcher) watch(tx Tx, scan scanned) (chain.Watch, error) {
 		})
 		if ok {
 			scan[address] = amount
+		}
+		if err != nil {
+			err = storeError{err}
 		}
 		return amount, ok, err
 	}}

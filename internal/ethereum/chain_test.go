@@ -341,12 +341,12 @@ func TestContracts(t *testing.T) {
 	for i := range want {
 		want[i].Ref = want[i].To + "@" + later.Hash
 	}
-	sameCredits(t, got, want...)
-	b.add(got)
+	sameCredits(t, got.Credits, want...)
+	b.add(got.Credits)
 	if got, err = r.node.Weigh(t.Context(), later, b.watch(all...).Hot); err != nil {
 		t.Fatal(err)
 	}
-	sameCredits(t, got)
+	sameCredits(t, got.Credits)
 }
 
 func TestMixedInOneBlock(t *testing.T) {
@@ -587,12 +587,12 @@ func (f *follow) check(tip chain.Block) {
 	if err != nil {
 		f.r.t.Fatal(err)
 	}
-	for _, c := range rest {
+	for _, c := range rest.Credits {
 		if slices.Contains(f.all[:4], c.To) {
 			f.r.t.Fatalf("the scans missed %s on a hot account", c.Amount)
 		}
 	}
-	f.credits[tip.Hash] = append(slices.Clone(f.credits[tip.Hash]), rest...)
+	f.credits[tip.Hash] = append(slices.Clone(f.credits[tip.Hash]), rest.Credits...)
 	b := f.book()
 	for _, a := range slices.Sorted(maps.Keys(b)) {
 		balance, err := ask[string](f.r.t.Context(), f.r.node.client, "eth_getBalance", a, "latest")

@@ -14,10 +14,6 @@ import (
 	"github.com/pipe-pg/pipe/internal/money"
 )
 
-// ErrContradiction: an account holds less than the facts explain. It is never a credit, and no later answer of an honest
-// node undoes it: coins left the account unknown to the caller, or the node lies.
-var ErrContradiction = errors.New("ethereum: account holds less than the facts explain")
-
 // account is an account to explain: how much it should hold before the block, and what plainly came to it in the block.
 type account struct {
 	address   string // EIP-55
@@ -36,7 +32,9 @@ type account struct {
 // Found.Unweighed is set: what contracts sent is found by the balances of a later block, by Scan for hot accounts and by Weigh
 // for all. Without state of a newer block the scan fails.
 //
-// Errors: chain.ErrGone, chain.ErrBlind, chain.ErrNetwork, ErrContradiction; others pass.
+// An account that holds less than the facts explain is a fall: nothing of it is credited but plain transactions.
+//
+// Errors: chain.ErrGone, chain.ErrBlind, chain.ErrNetwork; others pass.
 func (n *Node) Scan(ctx context.Context, b chain.Block, w chain.Watch) (chain.Found, error) {
 	if len(w.Hot) > ActiveSet {
 		return chain.Found{}, fmt.Errorf("scan block %d: %d hot accounts, at most %d", b.Height, len(w.Hot), ActiveSet)
@@ -79,13 +77,23 @@ func (n *Node) scan(ctx context.Context, b chain.Block, w chain.Watch) (chain.Fo
 			return chain.Found{}, err
 		}
 	}
+	found, err := n.explainAll(body, accounts, weights, success)
+	if err != nil || len(found.Falls) == 0 {
+		return found, err
+	}
+	// Where a balance does not bear out what came plainly, only the receipts root can.
+	if success, err = n.provenSuccess(ctx, body, plain(accounts)); err != nil {
+		return chain.Found{}, err
+	}
+	return n.explainAll(body, accounts, weights, success)
+}
+
+func (n *Node) explainAll(b *block, accounts []*account, weights []*big.Int, success map[common.Hash]bool) (chain.Found, error) {
 	var found chain.Found
 	for i, a := range accounts {
-		credits, err := n.explain(body, a, weights[i], success)
-		if err != nil {
+		if err := n.explain(&found, b, weighing{a, weights[i]}, success); err != nil {
 			return chain.Found{}, err
 		}
-		found.Credits = append(found.Credits, credits...)
 	}
 	return found, nil
 }
@@ -209,23 +217,33 @@ func plain(accounts []*account) []*tx {
 // same block count.
 func (a *account) rise(weight *big.Int) *big.Int { return new(big.Int).Sub(weight, a.explained) }
 
-// explain makes credits of an account's rise in a block: one for each plain transaction that took effect, and one for the
-// rest.
-func (n *Node) explain(b *block, a *account, weight *big.Int, success map[common.Hash]bool) ([]chain.Credit, error) {
-	rest := a.rise(weight)
-	credits, sum, err := n.plainCredits(a, success)
+// weighing is an account and what it holds.
+type weighing struct {
+	*account
+	weight *big.Int
+}
+
+// explain adds what became of an account in a block: a credit for each plain transaction that took effect, and one for
+// the rest of its rise; or its fall.
+func (n *Node) explain(found *chain.Found, b *block, a weighing, success map[common.Hash]bool) error {
+	rest := a.rise(a.weight)
+	credits, sum, err := n.plainCredits(a.account, success)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	rest.Sub(rest, sum)
-	switch rest.Sign() {
+	found.Credits = append(found.Credits, credits...)
+	switch rest.Sub(rest, sum); rest.Sign() {
 	case -1:
-		return nil, fmt.Errorf("%s holds %s wei at block %s, %s were explained and %s came by plain transactions: %w",
-			a.address, weight, b.hash, a.explained, sum, ErrContradiction)
+		found.Falls = append(found.Falls, fall(a.address, rest))
 	case 1:
-		credits = append(credits, restCredit(a.address, b.hash.Hex(), rest))
+		found.Credits = append(found.Credits, restCredit(a.address, b.hash.Hex(), rest))
 	}
-	return credits, nil
+	return nil
+}
+
+// fall is by how much an account holds less than the facts explain.
+func fall(address string, rest *big.Int) chain.Weighed {
+	return chain.Weighed{Address: address, Balance: money.OfBig(money.ETH, new(big.Int).Neg(rest))}
 }
 
 // plainCredits is a credit for each plain transaction to the account that took effect, and their sum.
@@ -293,47 +311,46 @@ func (n *Node) scanUnweighed(ctx context.Context, b *block, accounts []*account,
 	return found, nil
 }
 
-// Weigh compares balances at this block with the explained ones, and credits each rise as "address@blockhash". It must be
+// Weigh compares balances at this block with the explained ones: each rise is a credit, each shortfall a fall; a credit is "address@blockhash". It must be
 // asked at the caller's cursor: what a block above it brings would otherwise count twice. At most WeighMax accounts.
-// Errors: chain.ErrGone, chain.ErrBlind, ErrContradiction for an account that holds less; others pass, such as that the
-// block's state is not at hand.
-func (n *Node) Weigh(ctx context.Context, b chain.Block, all []chain.Weighed) ([]chain.Credit, error) {
+// Errors: chain.ErrGone, chain.ErrBlind; others pass, such as that the block's state is not at hand.
+func (n *Node) Weigh(ctx context.Context, b chain.Block, all []chain.Weighed) (chain.Found, error) {
 	if len(all) > WeighMax {
-		return nil, fmt.Errorf("weigh at block %d: %d accounts, at most %d", b.Height, len(all), WeighMax)
+		return chain.Found{}, fmt.Errorf("weigh at block %d: %d accounts, at most %d", b.Height, len(all), WeighMax)
 	}
 	if err := n.ready(ctx); err != nil {
-		return nil, n.doubt(err)
+		return chain.Found{}, n.doubt(err)
 	}
-	credits, err := n.weigh(ctx, b, all)
+	found, err := n.weigh(ctx, b, all)
 	if err != nil {
-		return nil, n.doubt(fmt.Errorf("weigh at block %d: %w", b.Height, err))
+		return chain.Found{}, n.doubt(fmt.Errorf("weigh at block %d: %w", b.Height, err))
 	}
-	return credits, nil
+	return found, nil
 }
 
-func (n *Node) weigh(ctx context.Context, b chain.Block, all []chain.Weighed) ([]chain.Credit, error) {
+func (n *Node) weigh(ctx context.Context, b chain.Block, all []chain.Weighed) (chain.Found, error) {
 	accounts := make([]*account, len(all))
 	for i, w := range all {
 		var err error
 		if accounts[i], err = weighed(w); err != nil {
-			return nil, err
+			return chain.Found{}, err
 		}
 	}
 	weights, err := n.balances(ctx, b, keys(accounts))
 	if notBlock(err) || errors.Is(err, errNull) {
-		return nil, n.gone(ctx, b, err)
+		return chain.Found{}, n.gone(ctx, b, err)
 	}
 	if err != nil {
-		return nil, err
+		return chain.Found{}, err
 	}
-	var credits []chain.Credit
+	var found chain.Found
 	for i, a := range accounts {
 		switch rise := a.rise(weights[i]); rise.Sign() {
 		case -1:
-			return nil, fmt.Errorf("%s holds %s wei, %s were explained: %w", a.address, weights[i], a.explained, ErrContradiction)
+			found.Falls = append(found.Falls, fall(a.address, rise))
 		case 1:
-			credits = append(credits, restCredit(a.address, b.Hash, rise))
+			found.Credits = append(found.Credits, restCredit(a.address, b.Hash, rise))
 		}
 	}
-	return credits, nil
+	return found, nil
 }

@@ -132,8 +132,13 @@ func byContract(t *testing.T, h Harness) {
 	tip := k.stored[len(k.stored)-1]
 	got, err := h.Reader.Weigh(t.Context(), tip, []chain.Weighed{{Address: to[0], Balance: units(h, 573)}, {Address: to[1], Balance: units(h, 1)}})
 	must(t, err)
-	if len(got) != 1 || got[0].To != to[1] || !got[0].Amount.Equal(units(h, 10)) {
+	if len(got.Falls) != 0 || len(got.Credits) != 1 || got.Credits[0].To != to[1] || !got.Credits[0].Amount.Equal(units(h, 10)) {
 		t.Errorf("weighed %+v", got)
+	}
+	got, err = h.Reader.Weigh(t.Context(), tip, []chain.Weighed{{Address: to[0], Balance: units(h, 574)}})
+	must(t, err)
+	if len(got.Credits) != 0 || len(got.Falls) != 1 || got.Falls[0].Address != to[0] || !got.Falls[0].Balance.Equal(units(h, 1)) {
+		t.Errorf("weighed an account that holds less: %+v", got)
 	}
 }
 

@@ -211,17 +211,17 @@ func (e *Endpoint) Pending(ctx context.Context, watch chain.Watch) (chain.Pendin
 }
 
 // Weigh implements chain.Reader.
-func (e *Endpoint) Weigh(ctx context.Context, b chain.Block, all []chain.Weighed) ([]chain.Credit, error) {
+func (e *Endpoint) Weigh(ctx context.Context, b chain.Block, all []chain.Weighed) (chain.Found, error) {
 	if err := e.enter(ctx, Weigh); err != nil {
-		return nil, err
+		return chain.Found{}, err
 	}
 	w, tip, _ := e.look()
 	if w.network.Coin() != money.ETH {
-		return []chain.Credit{}, nil
+		return chain.Found{}, nil
 	}
 	at := w.find(b.Hash)
 	if at < 0 || at > tip {
-		return nil, fmt.Errorf("weigh at %s: %w", b.Hash, chain.ErrGone)
+		return chain.Found{}, fmt.Errorf("weigh at %s: %w", b.Hash, chain.ErrGone)
 	}
 	return w.weigh(at, all), nil
 }

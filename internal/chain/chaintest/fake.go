@@ -306,17 +306,21 @@ func (w *world) scan(ctx context.Context, at int, watch chain.Watch) (chain.Foun
 	for i := range weigh {
 		weigh[i].Balance = weigh[i].Balance.Add(shown[weigh[i].Address])
 	}
-	found.Credits = append(found.Credits, w.weigh(at, weigh)...)
+	more := w.weigh(at, weigh)
+	found.Credits, found.Falls = append(found.Credits, more.Credits...), more.Falls
 	return found, nil
 }
 
-// weigh gives a credit for each account that holds more than is explained.
-func (w *world) weigh(at int, all []chain.Weighed) []chain.Credit {
-	var found []chain.Credit
+// weigh gives a credit for each account that holds more than is explained, and a fall for each that holds less.
+func (w *world) weigh(at int, all []chain.Weighed) chain.Found {
+	var found chain.Found
 	for _, a := range all {
 		rest := w.balance(a.Address, at).Sub(a.Balance)
-		if rest.Sign() > 0 {
-			found = append(found, chain.Credit{Ref: a.Address + "@" + w.blocks[at].Hash, To: a.Address, Amount: rest})
+		switch rest.Sign() {
+		case 1:
+			found.Credits = append(found.Credits, chain.Credit{Ref: a.Address + "@" + w.blocks[at].Hash, To: a.Address, Amount: rest})
+		case -1:
+			found.Falls = append(found.Falls, chain.Weighed{Address: a.Address, Balance: rest.Neg()})
 		}
 	}
 	return found

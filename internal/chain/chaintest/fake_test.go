@@ -44,7 +44,7 @@ func TestFakeFindsContractCreditsByBalance(t *testing.T) {
 		t.Errorf("hot account: %+v, %v", found.Credits, err)
 	}
 	weighed, err := f.Weigh(ctx, tip, []chain.Weighed{{Address: "b"}, {Address: "a", Balance: money.Of(money.ETH, 12)}})
-	if err != nil || len(weighed) != 1 || weighed[0].Ref != "b@"+tip.Hash {
+	if err != nil || len(weighed.Credits) != 1 || weighed.Credits[0].Ref != "b@"+tip.Hash {
 		t.Errorf("weigh: %+v, %v", weighed, err)
 	}
 }
