@@ -12,6 +12,7 @@ import (
 	"github.com/pipe-pg/pipe/internal/app"
 	"github.com/pipe-pg/pipe/internal/engine"
 	"github.com/pipe-pg/pipe/internal/money"
+	"github.com/pipe-pg/pipe/internal/payment"
 )
 
 // panel is the faucet on the payment page: plain forms, which work without script.
@@ -29,7 +30,8 @@ func (d *Demo) panel() *app.Panel {
 				due = v.Quote.Due
 			}
 			err := t.Execute(&out, map[string]any{
-				"Coin": v.Quote.Coin, "Address": v.Quote.Address, "Back": back, "Korean": v.Invoice.Language == "kr",
+				"Coin": v.Quote.Coin, "Address": v.Quote.Address, "Back": back, "Korean": v.Invoice.Language == payment.Korean,
+				"Payable": v.Invoice.Told.Status != payment.Paid && !v.Covers,
 				"Exact": due.Text(), "Short": share(due, 50).Text(), "More": share(due, 110).Text(),
 			})
 			return template.HTML(out.String()), err //nolint:gosec // made by html/template right above
