@@ -17,7 +17,7 @@ func addressFault(n money.Network, text string) string {
 		return "refund.bad.empty"
 	case len(text) > payment.MaxAddress:
 		return "refund.bad.long"
-	case n.Coin() == money.ETH && len(low) == 42 && strings.Trim(low[2:], "0") == "":
+	case n.Coin() == money.ETH && len(low) == 42 && len(strings.TrimLeft(low[2:], "0")) <= nobodysDigits:
 		return "refund.bad.zero"
 	case n.Coin() == money.BTC && isHex, n.Coin() == money.ETH && !isHex:
 		return "refund.bad.coin"
@@ -26,6 +26,10 @@ func addressFault(n money.Network, text string) string {
 	}
 	return ""
 }
+
+// nobodysDigits is how few hex digits, leading zeros apart, make an Ethereum address that nobody holds: the zero address,
+// the precompiled contracts (EIP-1352) and 0x…dEaD.
+const nobodysDigits = 4
 
 // minBase58 is the length of the shortest Base58Check address, in characters.
 const minBase58 = 26

@@ -88,6 +88,8 @@ func TestAddressFault(t *testing.T) {
 		{"bitcoin/signet", "bcrt1q6rhpng9evdsfnn833a4f4vej0asu6dk5srld6x", "refund.bad.network"},
 		{gallery.Ethereum, gallery.BTCAddress, "refund.bad.coin"},
 		{gallery.Ethereum, "0x0000000000000000000000000000000000000000", "refund.bad.zero"},
+		{gallery.Ethereum, "0x000000000000000000000000000000000000dEaD", "refund.bad.zero"},
+		{gallery.Ethereum, "0x0000000000000000000000000000000000000001", "refund.bad.zero"},
 		{gallery.Ethereum, gallery.ETHAddress, ""},
 	} {
 		if got := addressFault(c.network, c.text); got != c.want {
