@@ -66,8 +66,8 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 	tools/fuzz.sh $${FUZZTIME:-10s}
 
 .PHONY: bench
-bench: ## the benchmarks of the packages
-	$(GO) test -run '^$$' -bench . -benchmem $$(tools/packages.sh)
+bench: ## measure against limit programs; writes docs/performance.md (BENCHFLAGS=-h tells more)
+	$(GO) run ./internal/bench $(BENCHFLAGS)
 
 .PHONY: demo
 demo: ## PIPE with local chains, a shop and a faucet

@@ -27,6 +27,8 @@ var rules = []rule{
 	{"globals", ruleGlobals},
 	{"blank", ruleBlank},
 	{"words", ruleWords},
+	{"glossary", ruleGlossary},
+	{"documents", ruleDocuments},
 	{"limits", ruleLimits},
 	{"leftovers", ruleLeftovers},
 	{"amounts", ruleAmounts},

@@ -124,7 +124,7 @@ func (tr *tree) code() []*file {
 	})
 }
 
-// product is code without packages that only tests link.
+// product is code without packages that only tests and measurements link.
 func (tr *tree) product() []*file {
 	var all []*file
 	for _, f := range tr.code() {
@@ -135,9 +135,9 @@ func (tr *tree) product() []*file {
 	return all
 }
 
-// supports tells whether a package only helps tests: its name says so.
+// supports tells whether a package only helps tests and measurements: its name says so.
 func supports(dir string) bool {
-	return strings.HasSuffix(dir, "test") || path.Base(dir) == "gallery"
+	return strings.HasSuffix(dir, "test") || path.Base(dir) == "gallery" || dir == "internal/bench"
 }
 
 func (tr *tree) where(keep func(*file) bool) []*file {

@@ -73,7 +73,7 @@ func stutters(pkg, name string) bool {
 
 // sizeValue is how sizes are written, sizeWord their unit in a comment, sizeName in a constant's name.
 var (
-	sizeWord  = regexp.MustCompile(`(?i)\b(bytes?|[KMG]i?B)\b`)
+	sizeWord  = regexp.MustCompile(`(?i)\b(bytes?|[KMG]i?B|tries)\b`)
 	sizeValue = regexp.MustCompile(`<< ?(10|20|30)$`)
 	sizeName  = regexp.MustCompile(`(Bytes|[KMG]iB)$`)
 )
