@@ -73,9 +73,9 @@ func stutters(pkg, name string) bool {
 
 // sizeValue is how sizes are written, sizeWord their unit in a comment, sizeName in a constant's name.
 var (
-	sizeWord  = regexp.MustCompile(`(?i)\b(bytes?|[KMG]i?B|tries)\b`)
+	sizeWord  = regexp.MustCompile(`(?i)\b(bytes?|[KMG]i?B)\b`)
 	sizeValue = regexp.MustCompile(`<< ?(10|20|30)$`)
-	sizeName  = regexp.MustCompile(`(Bytes|[KMG]iB)$`)
+	sizeName  = regexp.MustCompile(`(Bytes|[KMG]iB|Tries)$`)
 )
 
 // Every constant of a limits.go has a comment, its own or one that speaks of it by name; that of a size tells its unit. A
