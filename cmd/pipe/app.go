@@ -96,7 +96,7 @@ func (s settings) tolerance() (*int64, error) {
 	whole, part, _ := strings.Cut(strings.TrimSuffix(*s.Tolerance, "%"), ".")
 	digits := whole + (part + "0000")[:4]
 	var n int64
-	if _, err := fmt.Sscanf(digits, "%d", &n); err != nil || len(part) > 4 || len(digits) > 8 || strings.Trim(digits, "0123456789") != "" {
+	if _, err := fmt.Sscanf(digits, "%d", &n); err != nil || whole == "" || len(part) > 4 || len(digits) > 8 || strings.Trim(digits, "0123456789") != "" {
 		return nil, fmt.Errorf("--tolerance %s: write a percentage like 0.5", *s.Tolerance)
 	}
 	return &n, nil

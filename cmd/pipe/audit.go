@@ -23,13 +23,17 @@ func (c auditCommand) Run(e *env) (err error) {
 		return err
 	}
 	if c.JSON {
+		differences := []map[string]string{}
+		for _, d := range r.Differences {
+			differences = append(differences, map[string]string{"what": d.What, "text": d.Text})
+		}
 		held := map[string]string{}
 		for n, amount := range r.Held {
 			held[string(n)] = amount.Text()
 		}
 		err = e.json(map[string]any{
 			"clean": r.Clean(), "entries": r.Entries, "balances": r.Balances, "deposits": r.Deposits, "addresses": r.Addresses,
-			"held": held, "differences": r.Differences, "unchecked": r.Unchecked,
+			"held": held, "differences": differences, "unchecked": append([]string{}, r.Unchecked...),
 		})
 	} else {
 		_, err = fmt.Fprintf(e.stdout, "%d entries, %d balances, %d deposits, %d addresses\n", r.Entries, r.Balances, r.Deposits, r.Addresses)
@@ -51,6 +55,9 @@ func (c auditCommand) Run(e *env) (err error) {
 	}
 	if !r.Clean() {
 		return fmt.Errorf("%d differences", len(r.Differences))
+	}
+	if c.JSON {
+		return nil
 	}
 	_, err = fmt.Fprintln(e.stdout, "no differences")
 	return err
