@@ -84,12 +84,11 @@ func addresses(t *testing.T, s *suite) {
 
 func pool(t *testing.T, s *suite) {
 	a := s.application()
-	var given []payment.Address
 	s.release(a.MerchantID, 0, "0xB", "0xa", "0xC", "0xd", "0xE")
 	s.now = start.Add(time.Second)
 	s.release(a.MerchantID, 5, "0x2", "0x1")
 	for n := range 3 {
-		given = append(given, s.give(s.invoiceFor(a), start.Add(time.Duration(n)*time.Hour)))
+		s.give(s.invoiceFor(a), start.Add(time.Duration(n)*time.Hour))
 	}
 	list := func(read func(tx engine.Tx) ([]payment.Address, error)) string {
 		var texts []string
@@ -121,7 +120,16 @@ func pool(t *testing.T, s *suite) {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}
 	}
+}
 
+// levels measures pools, then ends an epoch.
+func levels(t *testing.T, s *suite) {
+	a := s.application()
+	s.release(a.MerchantID, 0, "0xB", "0xa", "0xC", "0xd", "0xE", "0x2", "0x1")
+	var given []payment.Address
+	for range 3 {
+		given = append(given, s.give(s.invoiceFor(a), start))
+	}
 	empty := s.merchant()
 	levels := func(after payment.ID, limit int) []engine.PoolLevel {
 		return get(s, func(tx engine.Tx) ([]engine.PoolLevel, error) { return tx.PoolLevels(ethereum, after, limit) })

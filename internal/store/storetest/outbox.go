@@ -96,6 +96,32 @@ func callbacks(t *testing.T, s *suite) {
 	s.refused("an attempt twice", payment.ErrConflict, func(tx engine.Tx) error { return tx.AddAttempt(tries[0]) })
 }
 
+// claim claims with a lease of a minute, and answers the short ids of what it got.
+func (s *suite) claim(q engine.ClaimCallbacks) string {
+	s.t.Helper()
+	q.Now, q.Lease = s.now, time.Minute
+	if q.Limit == 0 {
+		q.Limit = 9
+	}
+	if q.PerOrigin == 0 {
+		q.PerOrigin = 9
+	}
+	var got []payment.Callback
+	s.update(func(tx engine.Tx) (err error) {
+		got, err = tx.ClaimCallbacks(q)
+		return err
+	})
+	var names []string
+	for _, c := range got {
+		names = append(names, strings.TrimLeft(string(c.ID), "0"))
+		if !c.LeaseUntil.Equal(s.now.Add(time.Minute)) {
+			s.t.Errorf("claimed until %s", c.LeaseUntil)
+		}
+		same(s.t, "claimed", get(s, func(tx engine.Tx) (payment.Callback, error) { return tx.Callback(c.ID) }), c)
+	}
+	return strings.Join(names, " ")
+}
+
 // claims takes callbacks as the courier does.
 func claims(t *testing.T, s *suite) {
 	a := s.application()
@@ -117,30 +143,6 @@ func claims(t *testing.T, s *suite) {
 	add(0x51, five, "https://a.example.evil", -time.Second)
 	add(0x61, s.invoiceFor(a), "https://d.example", time.Millisecond) // not due yet
 
-	claim := func(q engine.ClaimCallbacks) string {
-		t.Helper()
-		q.Now, q.Lease = s.now, time.Minute
-		if q.Limit == 0 {
-			q.Limit = 9
-		}
-		if q.PerOrigin == 0 {
-			q.PerOrigin = 9
-		}
-		var got []payment.Callback
-		s.update(func(tx engine.Tx) (err error) {
-			got, err = tx.ClaimCallbacks(q)
-			return err
-		})
-		var names []string
-		for _, c := range got {
-			names = append(names, strings.TrimLeft(string(c.ID), "0"))
-			if !c.LeaseUntil.Equal(s.now.Add(time.Minute)) {
-				t.Errorf("claimed until %s", c.LeaseUntil)
-			}
-			same(t, "claimed", get(s, func(tx engine.Tx) (payment.Callback, error) { return tx.Callback(c.ID) }), c)
-		}
-		return strings.Join(names, " ")
-	}
 	release := func() { s.now = s.now.Add(time.Minute) } // every lease is over
 	expect := func(what, got, want string) {
 		t.Helper()
@@ -149,15 +151,15 @@ func claims(t *testing.T, s *suite) {
 		}
 	}
 	s.now = start.Add(-time.Millisecond)
-	expect("just before", claim(engine.ClaimCallbacks{Skip: []string{"https://a.example"}}), "51")
+	expect("just before", s.claim(engine.ClaimCallbacks{Skip: []string{"https://a.example"}}), "51")
 	s.now = start.Add(-time.Millisecond).Add(time.Minute)
 	add(0x71, s.invoiceFor(a), "https://late.example", 2*time.Hour)
-	expect("two of an origin", claim(engine.ClaimCallbacks{PerOrigin: 2}), "31 21 51 41 61")
-	expect("the third", claim(engine.ClaimCallbacks{PerOrigin: 2}), "11")
-	expect("none left", claim(engine.ClaimCallbacks{}), "")
+	expect("two of an origin", s.claim(engine.ClaimCallbacks{PerOrigin: 2}), "31 21 51 41 61")
+	expect("the third", s.claim(engine.ClaimCallbacks{PerOrigin: 2}), "11")
+	expect("none left", s.claim(engine.ClaimCallbacks{}), "")
 	release()
-	expect("one", claim(engine.ClaimCallbacks{Limit: 1}), "31")
-	expect("skipping", claim(engine.ClaimCallbacks{Skip: []string{"https://b.example", "https://a.example"}}), "51 61")
+	expect("one", s.claim(engine.ClaimCallbacks{Limit: 1}), "31")
+	expect("skipping", s.claim(engine.ClaimCallbacks{Skip: []string{"https://b.example", "https://a.example"}}), "51 61")
 	release()
 
 	c := get(s, func(tx engine.Tx) (payment.Callback, error) { return tx.Callback(makeID(0x31)) })
@@ -171,7 +173,7 @@ func claims(t *testing.T, s *suite) {
 	}
 	finish(0x11, payment.CallbackParked)
 	finish(0x41, payment.CallbackDelivered)
-	expect("the next of an invoice", claim(engine.ClaimCallbacks{}), "12 42 31 21 51 61")
+	expect("the next of an invoice", s.claim(engine.ClaimCallbacks{}), "12 42 31 21 51 61")
 }
 
 func idempotency(t *testing.T, s *suite) {

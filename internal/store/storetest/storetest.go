@@ -37,7 +37,7 @@ func Run(t *testing.T, open Open) {
 	}{
 		{"merchants", merchants}, {"applications", applications}, {"keys", keys},
 		{"invoices", invoices}, {"facts", facts}, {"due", due}, {"stir", stir}, {"checks", checks},
-		{"addresses", addresses}, {"pool", pool}, {"deposits", deposits}, {"late", late},
+		{"addresses", addresses}, {"pool", pool}, {"levels", levels}, {"deposits", deposits}, {"late", late},
 		{"blocks", blocks}, {"networks", networks}, {"ledger", book}, {"overdraft", overdraft},
 		{"events", events}, {"callbacks", callbacks}, {"claims", claims}, {"idempotency", idempotency},
 		{"rollback", rollback}, {"retry", retry}, {"broken", broken}, {"view", view}, {"ids", ids}, {"cancelled", cancelled},
