@@ -32,7 +32,7 @@ func (c *Clerk) Expire(ctx context.Context) error {
 		}
 		for _, id := range ids {
 			after = id
-			err := c.Store.Update(ctx, func(tx Tx) error { return reassess(tx, teller{c.Nets, c.Render}, id) })
+			err := c.Store.Update(ctx, func(tx Tx) error { return c.reassess(tx, id) })
 			if err != nil {
 				return fmt.Errorf("expire invoice %s: %w", id, err)
 			}
@@ -85,8 +85,18 @@ func (c *Clerk) valueOne(ctx context.Context, late payment.Deposit) error {
 		if err := tx.SwapDeposit(d); err != nil {
 			return err
 		}
-		return reassess(tx, teller{c.Nets, c.Render}, inv.ID)
+		return c.reassess(tx, inv.ID)
 	})
+}
+
+// reassess leaves an invoice alone whose facts a reorganisation is still moving: the watcher assesses it at the tip.
+func (c *Clerk) reassess(tx Tx, id payment.ID) error {
+	for _, n := range c.Nets {
+		if stirred, err := tx.IsStirred(id, n.Network); err != nil || stirred {
+			return err
+		}
+	}
+	return reassess(tx, teller{c.Nets, c.Render}, id)
 }
 
 // Prune forgets idempotency keys that need not be kept any more.

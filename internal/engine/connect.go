@@ -27,6 +27,11 @@ func (w *Watcher) connect(ctx context.Context, c connecting) error {
 		if err := w.atCursor(tx, c.block.Parent); err != nil {
 			return err
 		}
+		if known, err := w.set.complete(tx); err != nil {
+			return err
+		} else if !known {
+			return errMoved // an address was released since the scan began: the block is read again with it
+		}
 		if err := tx.PushBlock(w.Net.Network, c.block); err != nil {
 			return err
 		}
@@ -110,6 +115,9 @@ func (w *Watcher) credit(tx Tx, c connecting, credit chain.Credit, t *touched) e
 	if err != nil {
 		return err
 	}
+	if addr.InvoiceID == "" {
+		return w.stray(tx, addr, credit)
+	}
 	if explained, ok := c.scan[addr.Address]; ok && !explained.Equal(addr.Balance) && w.Net.Accounts {
 		first := true
 		for _, earlier := range c.found.Credits { // several credits of one block to one account are one look
@@ -135,22 +143,59 @@ func (w *Watcher) credit(tx Tx, c connecting, credit chain.Credit, t *touched) e
 		return err
 	}
 	addr.Balance = addr.Balance.Add(credit.Amount)
-	if hot := tx.Now().Add(HotFor); addr.HotUntil.Before(hot) && addr.State == payment.AddressGiven {
+	if hot := tx.Now().Add(HotFor); addr.HotUntil.Before(hot) {
 		addr.HotUntil = hot
 	}
 	if err := tx.SwapAddress(addr); err != nil {
 		return err
 	}
-	if addr.InvoiceID != "" {
-		t.change(addr.InvoiceID)
-	}
+	t.change(addr.InvoiceID)
 	return nil
+}
+
+// stray meets coins that came to an address which no invoice has: one that an older copy of the store does not know to be
+// given, or one that somebody found out. It is never given to an invoice, whose money these coins are not, and the operator
+// is told. The block is followed all the same.
+func (w *Watcher) stray(tx Tx, addr payment.Address, credit chain.Credit) error {
+	w.Log.Error("coins came to an address that no invoice has: it is given up, call the operator",
+		"network", w.Net.Network, "address", addr.Address, "amount", credit.Amount, "ref", credit.Ref)
+	if addr.State == payment.AddressDead {
+		return nil
+	}
+	if err := payment.AddressEdges.Check(addr.State, payment.AddressDead); err != nil {
+		return fmt.Errorf("address %s: %w", addr.Address, err)
+	}
+	addr.State = payment.AddressDead
+	return tx.SwapAddress(addr)
 }
 
 func (w *Watcher) addMined(tx Tx, b chain.Block, credit chain.Credit, addr payment.Address) error {
 	d := newDeposit(tx, credit, addr)
+	since, err := w.arrivedBefore(tx, d)
+	if err != nil {
+		return err
+	}
+	d.SeenAt = since
 	d.State, d.Height, d.BlockHash, d.BlockTime = payment.Mined, b.Height, b.Hash, b.Time
 	return tx.AddDeposit(d)
+}
+
+// arrivedBefore is when a deposit first arrived. Coins that only a balance shows have no name but their block's: after a
+// reorganisation they come as another deposit, which keeps the time of the one that went with its block.
+func (w *Watcher) arrivedBefore(tx Tx, d payment.Deposit) (time.Time, error) {
+	if d.TxID != "" {
+		return d.SeenAt, nil
+	}
+	earlier, err := tx.AddressDeposits(d.Network, d.Address)
+	if err != nil {
+		return d.SeenAt, err
+	}
+	for _, e := range earlier {
+		if e.TxID == "" && !e.Live() && e.Amount.Equal(d.Amount) && e.SeenAt.Before(d.SeenAt) {
+			return e.SeenAt, nil
+		}
+	}
+	return d.SeenAt, nil
 }
 
 func newDeposit(tx Tx, credit chain.Credit, addr payment.Address) payment.Deposit {
@@ -281,6 +326,10 @@ func (w *Watcher) stepBack(tx Tx, d payment.Deposit) error {
 	}
 	if err := payment.DepositEdges.Check(d.State, is); err != nil {
 		return fmt.Errorf("deposit %s: %w", d.Ref, err)
+	}
+	d.SeenAt = d.Arrived() // it was in a block at that time, whatever block it is in next
+	if is == payment.Seen {
+		d.PendingAt = tx.Now() // the node has yet to say whether it waits outside blocks
 	}
 	d.State, d.Height, d.BlockHash, d.BlockTime = is, 0, "", time.Time{}
 	if err := tx.SwapDeposit(d); err != nil {

@@ -53,6 +53,11 @@ func (d *Desk) Create(ctx context.Context, app payment.Application, c Create) (p
 				return err
 			}
 		}
+		for coin, back := range inv.Refunds {
+			if err := notOurs(tx, d.Nets[coin].Network, back.Address); err != nil {
+				return err
+			}
+		}
 		inv.ID, inv.CreatedAt, inv.UpdatedAt = tx.NewID(), tx.Now(), tx.Now()
 		inv.Told.Deadline = inv.CreatedAt.Add(inv.Policy.ChooseWithin).UnixMilli()
 		return d.addInvoice(tx, inv, c)

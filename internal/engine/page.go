@@ -94,9 +94,9 @@ func (d *Desk) Page(ctx context.Context, id payment.ID) (View, error) {
 func (d *Desk) allow(v *View) {
 	waiting := v.Invoice.Told.Status == payment.Waiting
 	nothing := v.Seen.IsZero() && !slices.ContainsFunc(v.Deposits, payment.Deposit.Live)
-	v.CanChange = waiting && nothing && v.Now.Before(v.Deadline)
-	v.CanExtend = waiting && v.Quote != nil && !v.Covers && v.Now.Before(v.Deadline) &&
-		len(v.Quotes) < payment.MaxQuotes && v.Now.Before(extendBound(v.Invoice))
+	more := len(v.Quotes) < payment.MaxQuotes && v.Now.Before(extendBound(v.Invoice))
+	v.CanChange = waiting && nothing && v.Now.Before(v.Deadline) && (more || v.Quote == nil)
+	v.CanExtend = waiting && v.Quote != nil && !v.Covers && v.Now.Before(v.Deadline) && more
 	v.CanCancel = waiting && !nothing && !v.Covers
 	v.RefundOpen = v.Invoice.Told.Status != payment.Refunded && (v.Quote == nil || !v.Invoice.Refunds[v.Quote.Coin].Fixed)
 }
@@ -253,6 +253,9 @@ func (d *Desk) saveQuote(tx Tx, id payment.ID, q freshQuote) error {
 	if err := q.check(v); err != nil {
 		return err
 	}
+	if v.Quote != nil && v.Quote.Coin != q.choice.Coin && !v.CanChange {
+		return closed("coins of another kind came meanwhile: reload the page to see how it stands")
+	}
 	s, err := tx.NetworkState(q.net.Network)
 	if err != nil && !errors.Is(err, payment.ErrAbsent) {
 		return err
@@ -288,17 +291,26 @@ func (d *Desk) saveQuote(tx Tx, id payment.ID, q freshQuote) error {
 }
 
 // dueNow is the whole amount due at a fresh rate. Coins that already came keep the value of the rate they came at; only
-// what is missing is quoted anew.
+// what is missing is quoted anew. Coins count that are in a block: what waits outside may be taken back, and would leave
+// an amount due that is partly of an old rate.
 func dueNow(v View, q freshQuote) money.Amount {
 	if v.Quote == nil || v.Quote.Coin != q.choice.Coin || v.Seen.IsZero() {
 		return q.price.Rate.Due(v.Invoice.Price)
 	}
-	worth := v.Quote.Rate.Worth(v.Seen)
-	rest := v.Invoice.Price.Sub(worth)
+	got := money.Zero(q.choice.Coin)
+	came := func(d payment.Deposit) bool {
+		return d.Amount.Currency() == q.choice.Coin && (d.State == payment.Mined || d.State == payment.Confirmed)
+	}
+	for _, d := range v.Deposits {
+		if came(d) {
+			got = got.Add(d.Amount)
+		}
+	}
+	rest := v.Invoice.Price.Sub(payment.Kept(v.Facts, v.Deadline, came))
 	if rest.Sign() <= 0 {
 		return v.Quote.Due
 	}
-	return v.Seen.Add(q.price.Rate.Due(rest))
+	return got.Add(q.price.Rate.Due(rest))
 }
 
 // addressFor is the invoice's address on the network: the one it has, else a free one of the pool, given for ever.
@@ -349,9 +361,10 @@ func (d *Desk) SetRefundAddress(ctx context.Context, id payment.ID, c RefundChan
 		} else if err != nil {
 			return err
 		}
-		if _, err := tx.Address(n.Network, address); err == nil {
-			return payment.Malformed("refund_address", "this is an address of this payment service: give one of your own wallet")
-		} else if !errors.Is(err, payment.ErrAbsent) {
+		if !slices.Contains(inv.Coins, c.Coin) {
+			return payment.Malformed("coin", "choose one of the coins on the page")
+		}
+		if err := notOurs(tx, n.Network, address); err != nil {
 			return err
 		}
 		if cookie, err = bind(&inv, c); err != nil {
@@ -370,6 +383,18 @@ func (d *Desk) SetRefundAddress(ctx context.Context, id payment.ID, c RefundChan
 			Data: map[string]string{"coin": string(c.Coin), "address": address, "by": "payer"}})
 	})
 	return cookie, err
+}
+
+// notOurs refuses a refund address that is one of our own.
+func notOurs(tx Tx, n money.Network, address string) error {
+	_, err := tx.Address(n, address)
+	switch {
+	case err == nil:
+		return payment.Malformed("refund_address", "this is an address of this payment service: give one of your own wallet")
+	case errors.Is(err, payment.ErrAbsent):
+		return nil
+	}
+	return err
 }
 
 // bind checks that this browser may change the refund address, or makes it the one that may.

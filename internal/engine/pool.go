@@ -24,17 +24,34 @@ type Pool struct {
 // Step fills up every merchant's pool that is at most half full. A crash between the signer's release and the commit loses
 // the indexes of that batch, and nothing else: the signer never releases them again.
 func (p *Pool) Step(ctx context.Context) error {
-	if !p.checked {
-		if err := p.behind(ctx); err != nil {
-			return err
-		}
-		p.checked = true
+	if err := p.Check(ctx); err != nil {
+		return err
 	}
+	var failed []error
 	for _, n := range p.Nets {
-		if err := p.levels(ctx, n.Network, p.fill); err != nil {
-			return err
+		err := p.levels(ctx, n.Network, func(ctx context.Context, n money.Network, l PoolLevel) error {
+			if err := p.fill(ctx, n, l); err != nil {
+				failed = append(failed, err) // one merchant's trouble keeps no address from the others
+			}
+			return ctx.Err()
+		})
+		if err != nil {
+			failed = append(failed, err)
 		}
 	}
+	return errors.Join(failed...)
+}
+
+// Check compares the store with the signer's journal, once. Nothing may be given out before: an older copy of the store
+// calls addresses free that were given since.
+func (p *Pool) Check(ctx context.Context) error {
+	if p.checked {
+		return nil
+	}
+	if err := p.behind(ctx); err != nil {
+		return err
+	}
+	p.checked = true
 	return nil
 }
 
@@ -104,8 +121,9 @@ func (p *Pool) behind(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("ask signer for its marks: %w", err)
 	}
-	next := map[place]uint32{}
+	next, served := map[place]uint32{}, map[money.Network]bool{}
 	for _, n := range p.Nets {
+		served[n.Network] = true
 		err := p.levels(ctx, n.Network, func(_ context.Context, n money.Network, l PoolLevel) error {
 			next[place{l.Merchant.Branch, n}] = l.Next
 			return nil
@@ -114,8 +132,12 @@ func (p *Pool) behind(ctx context.Context) error {
 			return err
 		}
 	}
-	old := false
+	old, released := false, map[place]bool{}
 	for _, m := range marks.Lanes {
+		released[place{m.Branch, m.Network}] = true
+		if !served[m.Network] {
+			continue // nothing is given on it, and its addresses were not counted
+		}
 		known := next[place{m.Branch, m.Network}]
 		if known > m.Next {
 			return fmt.Errorf("merchant %s on %s: the store knows %d addresses, the journal released %d: %w", m.Merchant, m.Network, known, m.Next, ErrOldJournal)
@@ -126,15 +148,25 @@ func (p *Pool) behind(ctx context.Context) error {
 				"merchant", m.Merchant, "network", m.Network, "store", known, "journal", m.Next)
 		}
 	}
-	if !old {
-		return nil
+	for at, known := range next {
+		// A seed brought back without its journal begins a later epoch; a journal in its first one never forgets a lane.
+		if known > 0 && !released[at] && marks.Epoch <= firstEpoch {
+			return fmt.Errorf("branch %d on %s: the store knows %d addresses, the journal none: is this the seed of this database? %w",
+				at.branch, at.network, known, ErrOldJournal)
+		}
 	}
-	epoch, err := p.Signer.NewEpoch(ctx)
-	if err != nil {
-		return fmt.Errorf("begin a new epoch: %w", err)
+	epoch := marks.Epoch
+	if old {
+		if epoch, err = p.Signer.NewEpoch(ctx); err != nil {
+			return fmt.Errorf("begin a new epoch: %w", err)
+		}
 	}
+	// Also without a new epoch: a seed that was brought back has one already, and what lay free before it may be given.
 	return p.Store.Update(ctx, func(tx Tx) error { return tx.KillAddresses(epoch) })
 }
+
+// firstEpoch is the one that every journal begins with.
+const firstEpoch = 1
 
 // A place is a branch on a network.
 type place struct {

@@ -21,6 +21,28 @@ type watchSet struct {
 	since time.Time
 }
 
+// complete tells whether every address released by now is in the set. Who scanned a block with it then has missed
+// none that could be paid in that block.
+func (s *watchSet) complete(tx Tx) (bool, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for since, after := s.since, ""; ; {
+		page, err := tx.ReleasedSince(s.network, since, after, Batch)
+		if err != nil {
+			return false, err
+		}
+		for _, a := range page {
+			if _, ok := s.set[maphash.String(s.seed, a.Address)]; !ok {
+				return false, nil
+			}
+			since, after = a.ReleasedAt, a.Address
+		}
+		if len(page) < Batch {
+			return true, nil
+		}
+	}
+}
+
 func newWatchSet(n money.Network) *watchSet {
 	return &watchSet{network: n, seed: maphash.MakeSeed(), set: map[uint64]struct{}{}}
 }
