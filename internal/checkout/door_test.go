@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pipe-pg/pipe/internal/checkout/gallery"
 	"github.com/pipe-pg/pipe/internal/payment"
@@ -124,3 +125,20 @@ func TestUnknownInvoice(t *testing.T) {
 }
 
 func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+// TestReceiptStays: opened again later, a paid page is a receipt and leads nowhere by itself.
+func TestReceiptStays(t *testing.T) {
+	h, desk := served(t, nil)
+	id := gallery.ID("paid")
+	v, err := desk.Page(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for after, auto := range map[time.Duration]bool{0: true, ReturnWithin + time.Minute: false} {
+		v.Now = gallery.Now().Add(after)
+		desk.Put(id, v)
+		if got := strings.Contains(ask(h, "GET", pagePath(id), nil).Body.String(), "data-after="); got != auto {
+			t.Errorf("%s after: leaves by itself: %t", after, got)
+		}
+	}
+}
