@@ -94,7 +94,7 @@ func (a *api) serve(h handler) web.Handler {
 		if err := a.allow(w, a.perIP, web.Caller(web.PeerAddr(ctx))); err != nil {
 			return err
 		}
-		f, err := readForm(w, r, a.readBody)
+		f, err := a.bodies.form(w, r)
 		if err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/pipe-pg/pipe/internal/payment"
+	"github.com/pipe-pg/pipe/internal/web"
 )
 
 // A param is one field of a body. Fault says why its value cannot be taken, "" for a good one: it counts only when the
@@ -65,26 +66,33 @@ func shown(name string) string {
 	return strings.ToValidUTF8(name[:min(len(name), maxName)], "\ufffd")
 }
 
-// readForm reads a request's body in any of the encodings. Errors: malformed, body-too-big, body-too-slow,
+// A bodyReader reads bodies, each within a time, and of the big ones only so many at once.
+type bodyReader struct {
+	within time.Duration
+	big    *web.Slots
+}
+
+// form reads a request's body in any of the encodings. Errors: malformed, body-too-big, body-too-slow, too-many-requests,
 // unknown-encoding.
-func readForm(w http.ResponseWriter, r *http.Request, within time.Duration) (form, error) {
+func (br bodyReader) form(w http.ResponseWriter, r *http.Request) (form, error) {
 	kind, boundary, err := encoding(r.Header)
 	if err != nil {
 		return form{}, err
 	}
-	body, err := readBody(w, r, within)
+	body, done, err := br.read(w, r)
+	defer done()
 	if err != nil {
 		return form{}, err
 	}
 	switch {
 	case kind == "application/json":
-		return parseJSON(body)
+		return parseJSON([]byte(body))
 	case kind == "application/x-www-form-urlencoded":
-		return parseURLEncoded(string(body))
+		return parseURLEncoded(body)
 	case boundary != "":
-		return parseMultipart(string(body), boundary)
+		return parseMultipart(body, boundary)
 	}
-	return parseRocket(string(body))
+	return parseRocket(body)
 }
 
 // encoding reads the Content-Type. A multipart/form-data without a boundary answers none.
@@ -120,35 +128,67 @@ func encoding(h http.Header) (kind, boundary string, err error) {
 
 const encodings = "send multipart/form-data, application/x-www-form-urlencoded or application/json"
 
-// readBody reads a body of at most MaxBody bytes, all within a time. What is allocated grows with what arrives.
-func readBody(w http.ResponseWriter, r *http.Request, within time.Duration) ([]byte, error) {
-	tooBig := payment.Refuse(payment.Invalid, payment.WordBodyTooBig, "the body has more than %d bytes", MaxBody)
+// read reads a body of at most MaxBody bytes. done gives back what it holds, also after an error.
+func (br bodyReader) read(w http.ResponseWriter, r *http.Request) (body string, done func(), err error) {
+	done = func() {}
+	refuse := func(word, format string, args ...any) (string, func(), error) {
+		w.Header().Set("Connection", "close") // the rest of the body is not read
+		return "", done, payment.Refuse(payment.Invalid, word, format, args...)
+	}
 	if r.ContentLength > MaxBody {
-		w.Header().Set("Connection", "close")
-		return nil, tooBig
+		return refuse(payment.WordBodyTooBig, "the body has more than %d bytes", MaxBody)
 	}
 	control := http.NewResponseController(w)
-	if err := control.SetReadDeadline(time.Now().Add(within)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return nil, fmt.Errorf("set read deadline: %w", err)
+	if err := control.SetReadDeadline(time.Now().Add(br.within)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return "", done, fmt.Errorf("set read deadline: %w", err)
 	}
-	into := bytes.NewBuffer(make([]byte, 0, firstRead))
-	_, err := into.ReadFrom(io.LimitReader(r.Body, MaxBody+1))
+	body, err = readText(r.Body, func() (ok bool) {
+		done, ok = br.big.Take(web.Caller(web.PeerAddr(r.Context())))
+		return ok
+	})
 	switch {
+	case errors.Is(err, errManyBig):
+		w.Header().Set("Retry-After", "1") // the server throws the rest of the body away and keeps the connection
+		return "", done, payment.Refuse(payment.Limit, payment.WordTooMany, "too many big bodies at once: send only the parameters of the call")
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		w.Header().Set("Connection", "close")
-		return nil, payment.Refuse(payment.Invalid, payment.WordSlow, "the body did not arrive within %d seconds: send it at once", int(within.Seconds()))
+		return refuse(payment.WordSlow, "the body did not arrive within %d seconds: send it at once", int(br.within.Seconds()))
 	case err != nil:
-		w.Header().Set("Connection", "close")
-		return nil, payment.Refuse(payment.Invalid, payment.WordMalformed, "the body ended early: send it whole")
-	case into.Len() > MaxBody:
-		w.Header().Set("Connection", "close")
-		return nil, tooBig
+		return refuse(payment.WordMalformed, "the body ended early: send it whole")
+	case len(body) > MaxBody:
+		return refuse(payment.WordBodyTooBig, "the body has more than %d bytes", MaxBody)
 	}
 	// The server's own deadline for reading would end the call while it waits for the shop's answer in test/callback.
 	if err := control.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return nil, fmt.Errorf("lift read deadline: %w", err)
+		return "", done, fmt.Errorf("lift read deadline: %w", err)
 	}
-	return into.Bytes(), nil
+	return body, done, nil
+}
+
+// errManyBig: no further big body may be read just now.
+var errManyBig = errors.New("api: too many big bodies at once")
+
+// readText reads at most one byte more than MaxBody. Before more than BigBody is held, and room for all made, big is asked.
+func readText(from io.Reader, big func() bool) (string, error) {
+	var chunk [firstRead]byte
+	var all strings.Builder
+	asked := false
+	for all.Len() <= MaxBody {
+		n, err := from.Read(chunk[:min(len(chunk), MaxBody+1-all.Len())])
+		if !asked && all.Len()+n > BigBody {
+			if asked = true; !big() {
+				return "", errManyBig
+			}
+			all.Grow(MaxBody + 1 - all.Len())
+		}
+		all.Write(chunk[:n])
+		if errors.Is(err, io.EOF) {
+			return all.String(), nil
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return all.String(), nil
 }
 
 // parseURLEncoded reads application/x-www-form-urlencoded (WHATWG URL, 5.1), without guessing: a broken percent escape

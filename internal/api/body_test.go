@@ -16,14 +16,17 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/pipe-pg/pipe/internal/payment"
+	"github.com/pipe-pg/pipe/internal/web"
 )
+
+func testBodies() bodyReader { return bodyReader{ReadBody, web.NewSlots(1, 1)} }
 
 func parse(contentType, body string) (form, error) {
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
 	if contentType != "" {
 		r.Header.Set("Content-Type", contentType)
 	}
-	return readForm(httptest.NewRecorder(), r, ReadBody)
+	return testBodies().form(httptest.NewRecorder(), r)
 }
 
 func TestEncodings(t *testing.T) {
@@ -202,7 +205,7 @@ func TestHeadersOfEncoding(t *testing.T) {
 	} {
 		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("a=1"))
 		r.Header = h
-		if got, field := show(readForm(httptest.NewRecorder(), r, ReadBody)); got != "unknown-encoding" || field != "Content-Type" {
+		if got, field := show(testBodies().form(httptest.NewRecorder(), r)); got != "unknown-encoding" || field != "Content-Type" {
 			t.Errorf("%v: %s %s", h, got, field)
 		}
 	}
@@ -225,6 +228,43 @@ func TestFaultsCountOnlyForKnownFields(t *testing.T) {
 	}
 	if _, err := f.text("a"); err == nil {
 		t.Error("text that is not UTF-8 was taken")
+	}
+}
+
+// Only so many big bodies are held at once, per address; small ones always pass, and a slot comes back, whatever became of
+// its body.
+func TestBigBodiesAtOnce(t *testing.T) {
+	br := bodyReader{ReadBody, web.NewSlots(1, 1)}
+	read := func(body string) string {
+		got, _ := show(br.form(httptest.NewRecorder(), func() *http.Request {
+			r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+			r.Header.Set("Content-Type", urlencoded)
+			return r
+		}()))
+		return got
+	}
+	big := strings.Repeat("&", BigBody) + "a=1"
+	for range 3 {
+		if got := read(big); got != "a=1" {
+			t.Fatalf("a big body: %s", got)
+		}
+		if got := read(strings.Repeat("x", MaxPart+1)); got != "body-too-big" {
+			t.Fatalf("a body with a big field: %s", got)
+		}
+	}
+	release, ok := br.big.Take(web.Caller(web.PeerAddr(t.Context())))
+	if !ok {
+		t.Fatal("a slot was lost")
+	}
+	if got := read(big); got != "too-many-requests" {
+		t.Errorf("one too many: %s", got)
+	}
+	if got := read(strings.Repeat("&", BigBody-3) + "a=1"); got != "a=1" {
+		t.Errorf("a small body: %s", got)
+	}
+	release()
+	if got := read(big); got != "a=1" {
+		t.Errorf("after that: %s", got)
 	}
 }
 

@@ -57,6 +57,7 @@ var phrases = []phrase{
 	{"the body has more than {} bytes", "본문이 {}바이트를 넘습니다."},
 	{"a field has more than {} bytes", "필드가 {}바이트를 넘습니다."},
 	{"the header of a part has more than {} bytes", "파트의 헤더가 {}바이트를 넘습니다."},
+	{"too many big bodies at once: send only the parameters of the call", "큰 본문이 한꺼번에 너무 많습니다. API의 매개변수만 보내세요."},
 	{"the body did not arrive within {} seconds: send it at once", "본문이 {}초 안에 도착하지 않았습니다. 한 번에 보내세요."},
 	{"the body ended early: send it whole", "본문이 중간에 끊겼습니다. 끝까지 보내세요."},
 	{"the body is not a valid JSON object in UTF-8", "본문이 올바른 UTF-8 JSON 객체가 아닙니다."},

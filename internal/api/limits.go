@@ -13,6 +13,11 @@ const (
 	MaxContentType = 512
 	// ReadBody is how long a body may take to arrive. A setting.
 	ReadBody = 10 * time.Second
+	// BigBody is from where on a body counts as big, in bytes: the parameters of a call, at their longest, are smaller. Of big
+	// bodies, BigBodiesPerIP and BigBodies are in memory at once, per address and in all.
+	BigBody        = 8 << 10
+	BigBodiesPerIP = 32
+	BigBodies      = 256
 	// firstRead is what is allocated for a body before it arrives, in bytes: memory follows what really came.
 	firstRead = 2 << 10
 

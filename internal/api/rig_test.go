@@ -76,19 +76,21 @@ func (s *shop) say(h http.HandlerFunc) {
 
 // rig is the API on a real desk, a real SQLite store, a real sender and a real listener.
 type rig struct {
-	t     testing.TB
-	desk  *engine.Desk
-	store *store.Store
-	shop  *shop
-	srv   *httptest.Server
-	app   engine.NewApplication
-	log   *lockedBuffer
+	t      testing.TB
+	desk   *engine.Desk
+	store  *store.Store
+	shop   *shop
+	srv    *httptest.Server
+	client *http.Client
+	app    engine.NewApplication
+	log    *lockedBuffer
 }
 
 type rigOptions struct {
 	networks []string // nil: loopback
 	proxies  []netip.Prefix
 	api      Options
+	logFrom  slog.Level
 }
 
 func newRig(t testing.TB, o rigOptions) *rig {
@@ -135,7 +137,7 @@ func newRig(t testing.TB, o rigOptions) *rig {
 		t.Fatal(err)
 	}
 	o.api.Desk, o.api.PublicURL, o.api.Peers = r.desk, "https://pay.example/", web.Peers{Proxies: o.proxies}
-	o.api.Log = slog.New(slog.NewTextHandler(r.log, nil))
+	o.api.Log = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: o.logFrom}))
 	o.api.Explain = func(v, language string) string { return webhook.Verdict(v).Explain(language) }
 	if o.api.RatePerKey == 0 {
 		o.api.RatePerKey = 1_000_000
@@ -153,6 +155,7 @@ func newRig(t testing.TB, o rigOptions) *rig {
 	r.srv.Config = limits
 	r.srv.Start()
 	t.Cleanup(r.srv.Close)
+	r.client = r.srv.Client()
 	return r
 }
 
@@ -251,7 +254,7 @@ func (r *rig) post(path, contentType, body string, header ...string) reply {
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Add(header[i], header[i+1])
 	}
-	res, err := r.srv.Client().Do(req)
+	res, err := r.client.Do(req)
 	if err != nil {
 		r.t.Fatal(err)
 	}

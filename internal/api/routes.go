@@ -45,7 +45,7 @@ type api struct {
 	publicURL           string
 	explain             func(verdict, language string) string
 	now                 func() time.Time
-	readBody            time.Duration
+	bodies              bodyReader
 	perIP, perKey, test *web.Limiter
 }
 
@@ -77,7 +77,8 @@ func New(o Options) (http.Handler, error) {
 		o.Now = time.Now
 	}
 	a := &api{
-		desk: o.Desk, log: o.Log, publicURL: strings.TrimRight(o.PublicURL, "/"), explain: o.Explain, now: o.Now, readBody: o.ReadBody,
+		desk: o.Desk, log: o.Log, publicURL: strings.TrimRight(o.PublicURL, "/"), explain: o.Explain, now: o.Now,
+		bodies: bodyReader{o.ReadBody, web.NewSlots(BigBodiesPerIP, BigBodies)},
 		perIP:  web.NewBurstLimiter(o.RatePerIP, time.Second, BurstSeconds*o.RatePerIP),
 		perKey: web.NewBurstLimiter(o.RatePerKey, time.Second, BurstSeconds*o.RatePerKey),
 		test:   web.NewLimiter(o.TestsPerMinute, time.Minute),
