@@ -27,6 +27,8 @@ import (
 )
 
 func main() {
+	// A hash never fails, also not through fmt.
+	errcheck.DefaultExcludedSymbols = append(errcheck.DefaultExcludedSymbols, "fmt.Fprint(hash.Hash)", "fmt.Fprintf(hash.Hash)", "fmt.Fprintln(hash.Hash)")
 	set(&exhaustive.Analyzer.Flags, "default-signifies-exhaustive", "false")
 	all := []*analysis.Analyzer{
 		product(errcheck.Analyzer),
@@ -49,7 +51,7 @@ func set(flags *flag.FlagSet, name, value string) {
 	}
 }
 
-// quiet takes findings back that a comment silences.
+// quiet takes findings back that a comment silences, and those in generated code.
 func quiet(a *analysis.Analyzer) *analysis.Analyzer { return filtered(a, false) }
 
 // product is quiet for code that only tests run.
@@ -59,15 +61,17 @@ func filtered(a *analysis.Analyzer, productOnly bool) *analysis.Analyzer {
 	b := *a
 	b.Run = func(pass *analysis.Pass) (any, error) {
 		silenced := map[string]map[int]bool{}
+		generated := map[string]bool{}
 		for _, f := range pass.Files {
 			name := pass.Fset.Position(f.Package).Filename
 			silenced[name] = silences(pass, f, a.Name)
+			generated[name] = ast.IsGenerated(f)
 		}
 		p := *pass
 		p.Report = func(d analysis.Diagnostic) {
 			at := pass.Fset.Position(d.Pos)
 			test := strings.HasSuffix(at.Filename, "_test.go") || strings.Contains(pass.Pkg.Path(), "test")
-			if productOnly && test || silenced[at.Filename][at.Line] || a.Name == exhaustive.Analyzer.Name && defaulted(pass, d) {
+			if productOnly && test || generated[at.Filename] || silenced[at.Filename][at.Line] || a.Name == exhaustive.Analyzer.Name && defaulted(pass, d) {
 				return
 			}
 			d.Message += " (" + a.Name + ")"
@@ -78,11 +82,14 @@ func filtered(a *analysis.Analyzer, productOnly bool) *analysis.Analyzer {
 	return &b
 }
 
-// defaulted tells whether a switch has a default and switches over something other than a status. A default is an answer
-// for all other currencies or coins, but it would hide a new status from the places that must know it.
+// defaulted tells whether a switch has a default and switches over something other than a status: a default would hide a
+// new status from the places that must know it. A switch over currencies is mostly about coins, or about prices, alone.
 func defaulted(pass *analysis.Pass, d analysis.Diagnostic) (has bool) {
 	if strings.Contains(d.Message, "Status:") {
 		return false
+	}
+	if strings.Contains(d.Message, "money.Currency:") {
+		return true
 	}
 	for _, f := range pass.Files {
 		ast.Inspect(f, func(n ast.Node) bool {
