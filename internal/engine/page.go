@@ -177,7 +177,7 @@ func (d *Desk) Choose(ctx context.Context, id payment.ID, c Choice) error {
 		if !slices.Contains(v.Invoice.Coins, c.Coin) {
 			return payment.Malformed("coin", "choose one of the coins on the page")
 		}
-		if v.Quote != nil && v.Quote.Coin == c.Coin && v.Quote.Exchange == c.Exchange && v.Now.Before(v.Deadline) {
+		if v.Quote != nil && v.Quote.Coin == c.Coin && v.Quote.Exchange == c.Exchange && v.Now.Before(v.Quote.Deadline) {
 			return errSame
 		}
 		if !v.CanChange {
