@@ -154,10 +154,16 @@ func attributes(dir string) (*syscall.SysProcAttr, error) {
 	return attr, nil
 }
 
-// guard runs the server until its standard input ends, which is when the test binary has ended, and tidies up.
-const guard = `"$0" -D data -k "$1" -c listen_addresses= -c max_connections="$2" -c fsync=off -c full_page_writes=off \
-	-c shared_buffers=64MB -c log_min_messages=error >log 2>&1 &
+// guard makes the server's files and runs the server until its standard input ends, which is when the test binary has
+// ended, and tidies up. Sorted as people's databases are, where ICU is built in, so that tests see whether an order was
+// left to the server's taste. A server that has only just been started still ignores QUIT, as a shell's background
+// command: TERM ends that one, and QUIT any other without waiting for its clients.
+const guard = `{ "$0/initdb" -D data -U pipe -A trust -E UTF8 --locale=C --no-sync --locale-provider=icu --icu-locale=en ||
+	"$0/initdb" -D data -U pipe -A trust -E UTF8 --locale=C --no-sync; } >log 2>&1
+"$0/postgres" -D data -k "$1" -c listen_addresses= -c max_connections="$2" -c fsync=off -c full_page_writes=off \
+	-c shared_buffers=64MB -c log_min_messages=error >>log 2>&1 &
 read _
+kill -TERM $!
 kill -QUIT $!
 wait
 cd / && rm -rf "$1"`
@@ -167,18 +173,11 @@ func start(bin, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Sorted as people's databases are, so that tests see whether an order was left to the server's taste.
-	sorted := []string{"--locale-provider=icu", "--icu-locale=en"}
-	if err := initdb(bin, dir, attr, sorted); err != nil {
-		if err := initdb(bin, dir, attr, nil); err != nil { // built without ICU
-			return "", err
-		}
-	}
 	stdin, hold, err := os.Pipe()
 	if err != nil {
 		return "", fmt.Errorf("start PostgreSQL: %w", err)
 	}
-	cmd := exec.Command("/bin/sh", "-c", guard, filepath.Join(bin, "postgres"), dir, strconv.Itoa(connections))
+	cmd := exec.Command("/bin/sh", "-c", guard, bin, dir, strconv.Itoa(connections))
 	cmd.Dir, cmd.Stdin, cmd.SysProcAttr, cmd.Env = dir, stdin, attr, environment()
 	if err := cmd.Start(); err != nil {
 		return "", fmt.Errorf("start PostgreSQL: %w", err)
@@ -203,16 +202,6 @@ func wait(cmd *exec.Cmd, hold io.Closer) {
 	if err := hold.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, "pgtest:", err)
 	}
-}
-
-func initdb(bin, dir string, attr *syscall.SysProcAttr, more []string) error {
-	args := append([]string{"-D", "data", "-U", "pipe", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"}, more...)
-	cmd := exec.Command(filepath.Join(bin, "initdb"), args...)
-	cmd.Dir, cmd.SysProcAttr, cmd.Env = dir, attr, environment()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("make PostgreSQL's files: %w: %s", err, bytes.TrimSpace(out))
-	}
-	return nil
 }
 
 // environment leaves out what would lead PostgreSQL's programs to another server.
