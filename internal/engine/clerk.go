@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -16,50 +17,57 @@ type Clerk struct {
 	Nets   map[money.Currency]Net
 	Render Renderer
 	Log    *slog.Logger
+
+	expiring, valuing aside
 }
 
 // Expire assesses the waiting invoices whose deadline has passed. Those of a network out of sight stay as they are: the
 // assessment counts by sight, not by the clock.
 func (c *Clerk) Expire(ctx context.Context) error {
+	var failures []error
 	for after := payment.ID(""); ; {
-		var ids []payment.ID
+		round := asideRound{what: "expire invoice", do: func(id payment.ID) error {
+			if err := c.Store.Update(ctx, func(tx Tx) error { return c.reassess(tx, id) }); err != nil {
+				return fmt.Errorf("expire invoice %s: %w", id, err)
+			}
+			return nil
+		}}
 		err := c.Store.View(ctx, func(tx Tx) (err error) {
-			ids, err = tx.DueInvoices(tx.Now(), after, Batch)
+			round.now = tx.Now()
+			round.ids, err = tx.DueInvoices(round.now, after, Batch)
 			return err
 		})
 		if err != nil {
 			return fmt.Errorf("list due invoices: %w", err)
 		}
-		for _, id := range ids {
-			after = id
-			err := c.Store.Update(ctx, func(tx Tx) error { return c.reassess(tx, id) })
-			if err != nil {
-				return fmt.Errorf("expire invoice %s: %w", id, err)
-			}
+		if err := c.expiring.each(ctx, c.Log, round); err != nil {
+			failures = append(failures, err)
 		}
-		if len(ids) < Batch {
-			return nil
+		if len(round.ids) < Batch || len(failures) >= MaxFailures || ctx.Err() != nil {
+			return errors.Join(failures...)
 		}
+		after = round.ids[len(round.ids)-1]
 	}
 }
 
 // Value values late deposits of invoices whose application takes late payments: what they are worth when they are seen
 // decides. Without a trustworthy price they wait.
 func (c *Clerk) Value(ctx context.Context) error {
-	var late []payment.Deposit
-	err := c.Store.View(ctx, func(tx Tx) (err error) {
-		late, err = tx.UnvaluedDeposits(Batch)
+	late := map[payment.ID]payment.Deposit{}
+	round := asideRound{what: "value late deposit", do: func(id payment.ID) error { return c.valueOne(ctx, late[id]) }}
+	err := c.Store.View(ctx, func(tx Tx) error {
+		round.now, round.ids = tx.Now(), nil
+		all, err := tx.UnvaluedDeposits(Batch)
+		for _, d := range all {
+			late[d.ID] = d
+			round.ids = append(round.ids, d.ID)
+		}
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("list late deposits: %w", err)
 	}
-	for _, d := range late {
-		if err := c.valueOne(ctx, d); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.valuing.each(ctx, c.Log, round)
 }
 
 func (c *Clerk) valueOne(ctx context.Context, late payment.Deposit) error {
@@ -101,8 +109,14 @@ func (c *Clerk) reassess(tx Tx, id payment.ID) error {
 
 // Prune forgets idempotency keys that need not be kept any more.
 func (c *Clerk) Prune(ctx context.Context) error {
-	return c.Store.Update(ctx, func(tx Tx) error {
-		_, err := tx.PruneIdempotency(tx.Now().Add(-IdempotencyKeep), Batch)
-		return err
-	})
+	for {
+		gone := 0
+		err := c.Store.Update(ctx, func(tx Tx) (err error) {
+			gone, err = tx.PruneIdempotency(tx.Now().Add(-IdempotencyKeep), Batch)
+			return err
+		})
+		if err != nil || gone < Batch {
+			return err
+		}
+	}
 }

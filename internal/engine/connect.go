@@ -23,7 +23,7 @@ type connecting struct {
 // with their ledger entries, and what the invoices have to say of it. One commit: a crash before it leaves the cursor
 // below the block, and the next step reads it again.
 func (w *Watcher) connect(ctx context.Context, c connecting) error {
-	return w.update(ctx, func(tx Tx) error {
+	return w.take(ctx, c.block.Height >= c.head.Tip.Height, func(tx Tx, tip bool) error {
 		if err := w.atCursor(tx, c.block.Parent); err != nil {
 			return err
 		}
@@ -53,7 +53,7 @@ func (w *Watcher) connect(ctx context.Context, c connecting) error {
 				return err
 			}
 		}
-		return w.say(tx, touched, c.block.Height >= c.head.Tip.Height)
+		return w.say(tx, touched, tip)
 	})
 }
 
@@ -82,7 +82,9 @@ func (w *Watcher) say(tx Tx, t *touched, tip bool) error {
 			return err
 		}
 		if tip && !stirred {
-			err = reassess(tx, w.teller(), id)
+			if err = reassess(tx, w.teller(), id); err != nil {
+				err = untold{fmt.Errorf("assess invoice %s: %w", id, err)}
+			}
 		} else if !stirred {
 			err = tx.Stir(id, w.Net.Network)
 		}
@@ -131,6 +133,12 @@ func (w *Watcher) credit(tx Tx, c connecting, credit chain.Credit, t *touched) e
 		}
 	}
 	d, err := tx.Deposit(w.Net.Network, credit.Ref)
+	if err == nil && credit.TxID == "" && !d.Live() && !d.Amount.Equal(credit.Amount) {
+		// What only a balance shows is named by its block. When the chain comes back to that block, more or less of it may
+		// be explained by then: it is another deposit, never the old one's amount.
+		credit.Ref += "=" + credit.Amount.Units()
+		d, err = tx.Deposit(w.Net.Network, credit.Ref)
+	}
 	switch {
 	case errors.Is(err, payment.ErrAbsent):
 		err = w.addMined(tx, c.block, credit, addr)

@@ -67,7 +67,7 @@ func (c *Courier) Step(ctx context.Context) error {
 	}
 	for _, cb := range due {
 		if !c.Lanes.TryEnter(cb.Origin) {
-			if err := c.giveBack(ctx, cb); err != nil {
+			if err := c.giveBack(ctx, cb, c.Lanes.Wait(cb.Origin)); err != nil {
 				return err
 			}
 			continue
@@ -81,7 +81,7 @@ func (c *Courier) Step(ctx context.Context) error {
 			} else {
 				c.Lanes.Leave(cb.Origin, delivered)
 			}
-			if err != nil && life.Err() == nil {
+			if err != nil && life.Err() == nil && !errors.Is(err, errPutAside) {
 				c.Log.ErrorContext(life, "callback could not be booked", "callback", cb.ID, "error", c.failed(err))
 			}
 		}()
@@ -106,9 +106,8 @@ func (c *Courier) failed(err error) error {
 	return err
 }
 
-// giveBack ends the claim of a callback whose lane is full; no attempt is used up.
-func (c *Courier) giveBack(ctx context.Context, cb payment.Callback) error {
-	wait := c.Lanes.Wait(cb.Origin)
+// giveBack ends the claim of a callback that cannot be sent now, for a while; no attempt is used up.
+func (c *Courier) giveBack(ctx context.Context, cb payment.Callback, wait time.Duration) error {
 	err := c.Store.Update(ctx, func(tx Tx) error {
 		cb.LeaseUntil = tx.Now().Add(wait)
 		return tx.SwapCallback(cb, cb.Fence)
@@ -132,7 +131,7 @@ func (c *Courier) deliver(ctx context.Context, cb payment.Callback) (delivered b
 		return err
 	})
 	if err != nil {
-		return false, fmt.Errorf("prepare callback: %w", err)
+		return false, c.putAside(ctx, cb, fmt.Errorf("prepare callback: %w", err))
 	}
 	answer := c.Sender.Send(ctx, msg)
 	if ctx.Err() != nil && !answer.Delivered {
@@ -148,6 +147,23 @@ func (c *Courier) deliver(ctx context.Context, cb payment.Callback) (delivered b
 	c.Log.InfoContext(ctx, "callback", "callback", cb.ID, "invoice", cb.InvoiceID, "attempt", cb.Attempts+1,
 		"delivered", answer.Delivered, "verdict", answer.Verdict, "http", answer.Status, "took", answer.Took)
 	return answer.Delivered, err
+}
+
+// errPutAside: a callback could not be prepared, which says nothing of its shop or of the others.
+var errPutAside = errors.New("engine: callback is put aside")
+
+// putAside leaves a callback alone for AsideFor that cannot be prepared, because its application's secrets cannot be
+// opened: it stays open, and keeps no other shop's from being sent.
+func (c *Courier) putAside(ctx context.Context, cb payment.Callback, why error) error {
+	if ctx.Err() != nil {
+		return why
+	}
+	if err := c.giveBack(ctx, cb, AsideFor); err != nil {
+		return errors.Join(why, err)
+	}
+	c.Log.ErrorContext(ctx, "a callback cannot be prepared and is put aside: call the operator",
+		"callback", cb.ID, "application", cb.ApplicationID, "error", why)
+	return errPutAside
 }
 
 func (c *Courier) book(tx Tx, cb payment.Callback, answer payment.Answer) error {

@@ -40,6 +40,13 @@ const (
 	// CallbackPerOrigin bounds the callbacks of one origin under way at once (webhook.PerOrigin).
 	CallbackPerOrigin = 2
 
+	// AsideAfter is how often in a row one invoice or callback may fail a step before it is put aside for AsideFor.
+	AsideAfter = 3
+	AsideFor   = time.Minute
+	// AsideMost bounds how many are remembered so; MaxFailures how many may fail in one step before it ends.
+	AsideMost   = 1_000
+	MaxFailures = 20
+
 	// MaxOverlap is how long an old API key may live beside a new one.
 	MaxOverlap = 30 * 24 * time.Hour
 	// BookWithin is how long a stopping process may take to book what a shop answered.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pipe-pg/pipe/internal/chain"
@@ -41,14 +42,14 @@ func (w *Watcher) see(ctx context.Context, p chain.Pending, began time.Time) err
 	for len(fresh) > 0 {
 		page := fresh[:min(len(fresh), Batch)]
 		fresh = fresh[len(page):]
-		err := w.update(ctx, func(tx Tx) error {
+		err := w.take(ctx, true, func(tx Tx, tip bool) error {
 			t := newTouched()
 			for _, c := range page {
 				if err := w.seeOne(tx, c, t); err != nil {
 					return err
 				}
 			}
-			return w.say(tx, t, true)
+			return w.say(tx, t, tip)
 		})
 		if err != nil {
 			return err
@@ -109,7 +110,7 @@ func (w *Watcher) drop(ctx context.Context, p chain.Pending) error {
 	if err != nil || len(gone) == 0 {
 		return err
 	}
-	return w.update(ctx, func(tx Tx) error {
+	return w.take(ctx, true, func(tx Tx, tip bool) error {
 		t := newTouched()
 		for _, g := range gone {
 			d, err := tx.Deposit(w.Net.Network, g.Ref)
@@ -125,7 +126,7 @@ func (w *Watcher) drop(ctx context.Context, p chain.Pending) error {
 			}
 			t.change(d.InvoiceID)
 		}
-		return w.say(tx, t, true)
+		return w.say(tx, t, tip)
 	})
 }
 
@@ -158,7 +159,7 @@ func (w *Watcher) missing(ctx context.Context, there map[string]bool, patience t
 
 // saw moves the network's sight and confirms what the chain's finality made final since the last block.
 func (w *Watcher) saw(ctx context.Context, head chain.Head, began time.Time) error {
-	return w.update(ctx, func(tx Tx) error {
+	return w.take(ctx, true, func(tx Tx, tip bool) error {
 		s, err := networkState(tx, w.Net.Network)
 		if err != nil {
 			return err
@@ -169,14 +170,14 @@ func (w *Watcher) saw(ctx context.Context, head chain.Head, began time.Time) err
 				return err
 			}
 			t.waiting = nil
-			if err := w.say(tx, t, true); err != nil {
+			if err := w.say(tx, t, tip); err != nil {
 				return err
 			}
 		}
 		if s.Trouble != "" {
 			w.Log.InfoContext(ctx, "network is believed again", "network", w.Net.Network, "after", tx.Now().Sub(s.TroubleSince))
 		}
-		if began.After(s.Sight) {
+		if began.After(s.Sight) || s.Sight.After(tx.Now()) { // a clock that ran ahead saw nothing of the time to come
 			s.Sight = began
 		}
 		s.Trouble, s.TroubleSince = "", time.Time{}
@@ -187,25 +188,33 @@ func (w *Watcher) saw(ctx context.Context, head chain.Head, began time.Time) err
 
 // settleDown assesses the stirred invoices, each in a transaction of its own, now that the tip was reached.
 func (w *Watcher) settleDown(ctx context.Context) error {
+	var failures []error
+	tried := map[payment.ID]bool{}
 	for {
-		var ids []payment.ID
-		err := w.Store.View(ctx, func(tx Tx) (err error) {
-			ids, err = tx.Stirred(w.Net.Network, Batch)
-			return err
-		})
-		if err != nil || len(ids) == 0 {
-			return err
-		}
-		for _, id := range ids {
-			err := w.update(ctx, func(tx Tx) error {
+		round := asideRound{what: "assess invoice", do: func(id payment.ID) error {
+			return w.update(ctx, func(tx Tx) error {
 				if err := tx.Calm(id, w.Net.Network); err != nil {
 					return err
 				}
 				return reassess(tx, w.teller(), id)
 			})
-			if err != nil {
-				return err
-			}
+		}}
+		err := w.Store.View(ctx, func(tx Tx) error {
+			all, err := tx.Stirred(w.Net.Network, Batch)
+			round.now, round.ids = tx.Now(), slices.DeleteFunc(all, func(id payment.ID) bool { return tried[id] })
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, id := range round.ids {
+			tried[id] = true // once in a step: what failed stays stirred
+		}
+		if err := w.settling.each(ctx, w.Log, round); err != nil {
+			failures = append(failures, err)
+		}
+		if len(round.ids) == 0 || len(failures) >= MaxFailures || ctx.Err() != nil {
+			return errors.Join(failures...)
 		}
 	}
 }
@@ -274,7 +283,7 @@ func (w *Watcher) fell(ctx context.Context, falls []chain.Weighed) {
 // unexplained takes in credits that the recount found at the cursor's block. errMoved: the cursor or a balance changed
 // since.
 func (w *Watcher) unexplained(ctx context.Context, c connecting) error {
-	return w.update(ctx, func(tx Tx) error {
+	return w.take(ctx, true, func(tx Tx, tip bool) error {
 		if err := w.atCursor(tx, c.block.Hash); err != nil {
 			return err
 		}
@@ -284,6 +293,6 @@ func (w *Watcher) unexplained(ctx context.Context, c connecting) error {
 				return err
 			}
 		}
-		return w.say(tx, t, true)
+		return w.say(tx, t, tip)
 	})
 }

@@ -24,11 +24,12 @@ type Watcher struct {
 	Render Renderer
 	Log    *slog.Logger
 
-	set     *watchSet
-	pending map[string]time.Time // refs seen outside blocks that the store knows, and when it was told last
-	recount string               // the address up to which the recount has come; only Recount uses it
-	anew    atomic.Bool          // the recount must begin anew: a block could not be weighed
-	genesis bool                 // the node's genesis was compared with the database's
+	set      *watchSet
+	pending  map[string]time.Time // refs seen outside blocks that the store knows, and when it was told last
+	recount  string               // the address up to which the recount has come; only Recount uses it
+	anew     atomic.Bool          // the recount must begin anew: a block could not be weighed
+	genesis  bool                 // the node's genesis was compared with the database's
+	settling aside                // invoices that could not be assessed
 }
 
 // errMoved: another process moved the cursor since this one looked.
@@ -98,6 +99,24 @@ func (w *Watcher) update(ctx context.Context, fn func(tx Tx) error) error {
 	}
 	return storeError{err}
 }
+
+// take takes facts in, and in the same commit tells at the tip what the invoices say of them. Where one of them cannot be
+// assessed the facts are taken in all the same, and all of the invoices are stirred: the chain is followed on, and
+// settleDown assesses each apart, so that one does not keep the others from being told.
+func (w *Watcher) take(ctx context.Context, tip bool, facts func(tx Tx, tip bool) error) error {
+	err := w.update(ctx, func(tx Tx) error { return facts(tx, tip) })
+	var u untold
+	if !tip || !errors.As(err, &u) || ctx.Err() != nil {
+		return err
+	}
+	w.Log.ErrorContext(ctx, "an invoice cannot be assessed: the facts are taken in without it", "network", w.Net.Network, "error", err)
+	return w.update(ctx, func(tx Tx) error { return facts(tx, false) })
+}
+
+// untold: an invoice could not be assessed.
+type untold struct{ error }
+
+func (u untold) Unwrap() error { return u.error }
 
 // sameChain ties the database to the chain it was begun with: another genesis is another chain, whatever it is called.
 func (w *Watcher) sameChain(ctx context.Context) error {
