@@ -51,10 +51,10 @@ if [ ${#missing[@]} -gt 0 ]; then
 	fi
 fi
 
-if bitcoind=$(PATH=$PATH:/usr/sbin tools/bitcoind.sh 2>&1 </dev/null | tail -n 1) && [ -x "$bitcoind" ]; then
-	echo "setup: bitcoind is $bitcoind"
-elif [ -n "${PIPE_BITCOIND:-}" ] || command -v bitcoind >/dev/null; then
+if [ -n "${PIPE_BITCOIND:-}" ] || command -v bitcoind >/dev/null; then
 	echo "setup: bitcoind is ${PIPE_BITCOIND:-$(command -v bitcoind)}"
+elif bitcoind=$(PATH=$PATH:/usr/sbin tools/bitcoind.sh 2>&1 </dev/null | tail -n 1) && [ -x "$bitcoind" ]; then
+	echo "setup: bitcoind is $bitcoind"
 elif [ "${PIPE_REQUIRE_BITCOIND:-${CI:+1}}" = 1 ]; then
 	echo "setup: no bitcoind could be had: $bitcoind" >&2
 	exit 1
