@@ -146,7 +146,7 @@ func payableUntil(f Facts, i int) time.Time {
 	return q.Deadline
 }
 
-// newestAt is the index of the newest quote of a coin that existed at that time, -1 for a coin without quotes. A time
+// newestAt is the index of the newest quote of a coin that existed before that time, -1 for a coin without quotes. A time
 // before the first one is that of a block with a slow clock, and means the first.
 func newestAt(quotes []Quote, coin money.Currency, at time.Time) int {
 	first := -1
@@ -154,7 +154,7 @@ func newestAt(quotes []Quote, coin money.Currency, at time.Time) int {
 		if quotes[i].Coin != coin {
 			continue
 		}
-		if first = i; !quotes[i].CreatedAt.After(at) {
+		if first = i; quotes[i].CreatedAt.Before(at) {
 			return i
 		}
 	}
