@@ -248,3 +248,37 @@ func TestSightComesBackWithTheClock(t *testing.T) {
 		return err
 	})
 }
+
+// The chain leaves a block and comes back to it, and meanwhile more of the block's balance is explained by an earlier one:
+// the coins are counted once.
+func TestBlockThatComesBackCountsOnce(t *testing.T) {
+	r := newRig(t)
+	id := r.create("100.00")
+	to := r.choose(id, money.ETH)
+	r.clock.add(engine.HotFor + 2*time.Hour) // not weighed at every block any more
+	r.must(r.clerk.Expire(t.Context()))
+	r.mine(money.ETH, 1)
+	r.follow()
+	other := r.eth.Split()
+
+	r.eth.PayByContract(to, amount(money.ETH, "1"))
+	r.mine(money.ETH, 1) // nobody looks
+	r.follow()
+	r.eth.PayByContract(to, amount(money.ETH, "0.25"))
+	r.eth.Pay(to, amount(money.ETH, "0.5"))
+	r.mine(money.ETH, 1) // found with what came before, and weighed from now on
+	r.follow()
+
+	other.SetNow(r.clock.Now())
+	other.Mine(4)
+	w := &engine.Watcher{Store: r.store, Reader: other, Net: r.nets[money.ETH], Nets: r.nets, Render: r.desk.Render, Log: r.desk.Log}
+	for range 5 {
+		r.must(w.Follow(t.Context()))
+	}
+	r.mine(money.ETH, 6)
+	r.follow()
+	if got := r.held(id, ethNet); got != "1.75" {
+		t.Errorf("%s ETH are counted, 1.75 came", got)
+	}
+	r.clean()
+}
