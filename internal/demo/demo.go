@@ -223,6 +223,9 @@ func (d *Demo) openChains(ctx context.Context) error {
 	if eth != nil {
 		d.chains[money.ETH] = eth
 	}
+	if errors.Is(err, bitcoin.ErrInUse) || errors.Is(err, ethereum.ErrInUse) {
+		return fmt.Errorf("%s is in use by another pipe-demo: stop that one, or name another directory with --data (%w)", d.opts.Data, err)
+	}
 	if err != nil {
 		return fmt.Errorf("start local chains: %w", err)
 	}

@@ -43,6 +43,8 @@ var (
 	ErrClosed = errors.New("chain is closed")
 	// ErrLogCorrupt is returned by Open when the block log is damaged before its end.
 	ErrLogCorrupt = errors.New("block log is corrupt")
+	// ErrInUse says that another process has the chain's directory open.
+	ErrInUse = node.ErrDatadirUsed
 )
 
 // Options say where a chain lives. Dir and Listen are required.
