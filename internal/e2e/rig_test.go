@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"mime/multipart"
@@ -32,6 +33,10 @@ var programs string
 
 func TestMain(m *testing.M) {
 	runtime.LockOSThread() // children die with the thread that started them
+	flag.Parse()
+	if err := flag.Set("test.parallel", "6"); err != nil { // most of the time these tests wait
+		panic(err)
+	}
 	code, err := buildAndRun(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)

@@ -170,7 +170,7 @@ func TestSecondInstanceIsRefused(t *testing.T) {
 	d := newDemo(t, "--no-mining")
 	second := filepath.Join(d.dir, "second.json")
 	_, stderr, code := run(t, nil, "", "pipe-demo", "--listen", "127.0.0.1:0", "--data", filepath.Join(d.dir, "data"), "--ready", second, "--no-mining")
-	if code != 1 || !strings.Contains(stderr, "in use") {
+	if code != 1 || !strings.Contains(stderr, "in use by another pipe-demo") || !strings.Contains(stderr, "--data") {
 		t.Errorf("second demo on the same data: exit code %d: %s", code, stderr)
 	}
 	if strings.Contains(stderr, "goroutine") {
