@@ -137,7 +137,7 @@ func (tr *tree) product() []*file {
 
 // supports tells whether a package only helps tests and measurements: its name says so.
 func supports(dir string) bool {
-	return strings.HasSuffix(dir, "test") || path.Base(dir) == "gallery" || dir == "internal/bench"
+	return strings.HasSuffix(dir, "test") || path.Base(dir) == "gallery" || dir == "internal/bench" || dir == "internal/sim"
 }
 
 func (tr *tree) where(keep func(*file) bool) []*file {
