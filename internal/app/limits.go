@@ -15,13 +15,14 @@ const (
 
 	// StepTimeout bounds a step of a loop that asks nodes.
 	StepTimeout = 2 * time.Minute
-	// CourierEvery, TailEvery and PoolEvery are the pauses of these loops, which a payer or a shop waits for.
+	// CourierEvery, TailEvery, PoolEvery and ExpireEvery are the pauses of these loops, which a payer or a shop waits for.
 	CourierEvery = 250 * time.Millisecond
 	TailEvery    = 200 * time.Millisecond
 	PoolEvery    = time.Second
 	ExpireEvery  = time.Second
-	PruneEvery   = 10 * time.Minute
-	AuditEvery   = time.Hour
+	// PruneEvery and AuditEvery are the pauses of the loops that nobody waits for.
+	PruneEvery = 10 * time.Minute
+	AuditEvery = time.Hour
 	// RecountEvery is the pause between batches of the recount; RecountEveryDev on chains for development.
 	RecountEvery    = 30 * time.Second
 	RecountEveryDev = 5 * time.Second

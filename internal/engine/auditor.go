@@ -78,7 +78,7 @@ func (a *Auditor) Audit(ctx context.Context) (Report, error) {
 	}
 	for _, coin := range slices.Sorted(maps.Keys(a.Nets)) {
 		n := a.Nets[coin]
-		a.onChain(ctx, &r, n, cursors[n.Network], all[n.Network])
+		a.onChain(ctx, &r, onChain{n, cursors[n.Network], all[n.Network]})
 	}
 	return r, nil
 }
@@ -201,9 +201,17 @@ func (a *Auditor) deposits(tx Tx, r *Report, n money.Network, net map[string]mon
 	}
 }
 
+// onChain is what the store says of one network: the cursor, and the deposits by address.
+type onChain struct {
+	net    Net
+	cursor chain.Block
+	all    map[string][]payment.Deposit
+}
+
 // onChain compares the deposits with the network: accounts by their balances at the cursor, outputs by reading their
 // blocks again.
-func (a *Auditor) onChain(ctx context.Context, r *Report, n Net, cursor chain.Block, all map[string][]payment.Deposit) {
+func (a *Auditor) onChain(ctx context.Context, r *Report, o onChain) {
+	n, cursor, all := o.net, o.cursor, o.all
 	reader, ok := a.Readers[n.Network]
 	if !ok || cursor.Hash == "" {
 		return

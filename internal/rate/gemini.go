@@ -3,6 +3,7 @@ package rate
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/pipe-pg/pipe/internal/money"
 )
@@ -28,5 +29,5 @@ func parseGemini(coin money.Currency, body []byte) (Quote, error) {
 	if !strings.EqualFold(answer.Symbol, string(coin)+"USD") {
 		return Quote{}, fmt.Errorf("it is about %s", clip(answer.Symbol))
 	}
-	return NewQuote(answer.Close, noTime)
+	return NewQuote(answer.Close, time.Time{})
 }

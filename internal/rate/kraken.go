@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pipe-pg/pipe/internal/money"
 )
@@ -48,7 +49,7 @@ func parseKraken(coin money.Currency, body []byte) (Quote, error) {
 			return Quote{}, fmt.Errorf("it is about %s", clip(pair))
 		}
 		if len(ticker.Last) > 0 {
-			return NewQuote(ticker.Last[0], noTime)
+			return NewQuote(ticker.Last[0], time.Time{})
 		}
 	}
 	return Quote{}, errors.New("there is no last trade")

@@ -39,4 +39,5 @@ const (
 	maxQuoted = 60
 )
 
+// million is the whole of shares that are counted in millionths.
 const million = 1_000_000

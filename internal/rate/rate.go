@@ -14,9 +14,6 @@ import (
 	"github.com/pipe-pg/pipe/internal/money"
 )
 
-// noTime is the time of quotes whose source does not say: the board takes the time it asked.
-var noTime time.Time
-
 // Options say where prices come from. Zero values take the defaults of limits.go.
 type Options struct {
 	Sources []Source

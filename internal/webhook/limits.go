@@ -70,7 +70,9 @@ const (
 
 // Ports that callbacks may go to (webhook.Ports). A setting; opened origins have their own.
 const (
+	// portHTTPS and portHTTPSAlt are the TCP ports that are always open to callbacks.
 	portHTTPS    = 443
 	portHTTPSAlt = 8443
-	portHTTP     = 80
+	// portHTTP is the TCP port that is open too where http is allowed.
+	portHTTP = 80
 )

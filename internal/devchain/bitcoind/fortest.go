@@ -1,17 +1,28 @@
 package bitcoind
 
 import (
+	"context"
 	"os"
-	"testing"
 )
+
+// A TB is what ForTest needs of a *testing.T, so that this package does not link the testing library into the demo.
+type TB interface {
+	Helper()
+	Context() context.Context
+	TempDir() string
+	Cleanup(f func())
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Skipf(format string, args ...any)
+}
 
 // ForTest starts a node of the test's own, closed at its end. Without a bitcoind the test is skipped, or fails where
 // PIPE_REQUIRE_BITCOIND=1 says that there must be one.
-func ForTest(t testing.TB) *Node {
+func ForTest(t TB) *Node {
 	t.Helper()
 	node, err := Start(t.Context(), Options{Path: PathForTest(t), Dir: t.TempDir()})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("start bitcoind: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := node.Close(); err != nil {
@@ -23,7 +34,7 @@ func ForTest(t testing.TB) *Node {
 
 // PathForTest is where a bitcoind is. Without one the test is skipped, or fails where PIPE_REQUIRE_BITCOIND=1 says that
 // there must be one.
-func PathForTest(t testing.TB) string {
+func PathForTest(t TB) string {
 	t.Helper()
 	path, err := Find(t.Context())
 	if err != nil {

@@ -30,11 +30,12 @@ const (
 	poolSlots = 16_384
 	// poolLifetime is how long a transaction that cannot be mined yet stays in the pool.
 	poolLifetime = 30 * 24 * time.Hour
-	// rpcBatchItems and rpcBatchBytes bound one JSON-RPC batch, rpcBody the body of a request; as geth's defaults.
+	// rpcBatchItems and rpcBatchBytes bound one JSON-RPC batch, in calls and bytes; rpcBody bounds the body of a request, in
+	// bytes. As geth's defaults.
 	rpcBatchItems = 1_000
 	rpcBatchBytes = 25 << 20
 	rpcBody       = 5 << 20
-	// Timeouts of the HTTP server.
+	// rpcHeaderTimeout, rpcReadTimeout, rpcWriteTimeout, rpcIdleTimeout and rpcCloseTimeout are those of the HTTP server.
 	rpcHeaderTimeout = 5 * time.Second
 	rpcReadTimeout   = 30 * time.Second
 	rpcWriteTimeout  = 60 * time.Second
