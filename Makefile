@@ -41,8 +41,8 @@ test-fast: ## the tests of packages that link no geth node
 	$(GO) test $(LIMIT) $(GOTESTFLAGS) $$(tools/packages.sh)
 
 .PHONY: race
-race: ## the race detector over all packages that link no geth node
-	$(GO) test -race $(LIMIT) $(GOTESTFLAGS) $$(tools/packages.sh)
+race: ## the race detector over the packages that link no geth node and start no other program
+	$(GO) test -race $(LIMIT) $(GOTESTFLAGS) $$(tools/packages.sh | grep -vE '/internal/(e2e|sim|bench|tidy)$$')
 
 .PHONY: vet
 vet: ## go vet

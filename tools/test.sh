@@ -28,9 +28,9 @@ node() { # is there a real bitcoind? Then its tests must run.
 }
 
 tests() {
-	# A package at a time prints its line as soon as it is done; two at a time keep two cores busy.
+	# The stage lint ran vet already.
 	# shellcheck disable=SC2086 # words are meant
-	go test -p 2 -timeout 20m ${GOTESTFLAGS:-} ./...
+	go test -vet=off -timeout 20m ${GOTESTFLAGS:-} ./...
 }
 
 closing() {
@@ -45,6 +45,7 @@ closing() {
 stage setup tools/setup.sh
 node
 stage modules modules
+echo "A first build takes some minutes: it compiles a whole Ethereum node."
 # Built as the tests build, so that they find what is compiled: a release build (make build) compiles all of it anew.
 stage build go build ./...
 stage lint tools/lint.sh
