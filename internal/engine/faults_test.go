@@ -151,3 +151,10 @@ func (s faultySender) Send(ctx context.Context, m payment.Message) (a payment.An
 	}
 	return a
 }
+
+// over tells whether the planned call has come.
+func (f *faults) over() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.n >= f.at
+}

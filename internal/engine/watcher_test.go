@@ -112,6 +112,7 @@ func TestReorganised(t *testing.T) {
 	t.Run("before paid, back outside blocks, then gone", func(t *testing.T) {
 		t.Parallel()
 		r, id, ref := open(t)
+		r.clock.add(15 * time.Minute)
 		r.btc.ReorgTo(1, 0)
 		r.follow() // the node lags: nothing changes
 		r.is(id, "1/2")
