@@ -64,6 +64,7 @@ type App struct {
 	tail    *engine.Tail
 	loops   []worker.Loop
 	courier *engine.Courier
+	pool    *engine.Pool
 	handler http.Handler
 }
 
@@ -101,7 +102,7 @@ func Open(ctx context.Context, c Config, o Options) (a *App, err error) {
 	if err := a.openChains(); err != nil {
 		return a, err
 	}
-	if err := a.openDesk(); err != nil {
+	if err := a.openDesk(ctx); err != nil {
 		return a, err
 	}
 	if c.Has("worker") {
@@ -138,7 +139,7 @@ func OpenDesk(ctx context.Context, c Config, o Options) (a *App, err error) {
 	if err := a.openChains(); err != nil {
 		return a, err
 	}
-	return a, a.openDesk()
+	return a, a.openDesk(ctx)
 }
 
 func (a *App) openStore(ctx context.Context, exclusive bool) error {
@@ -185,6 +186,11 @@ func (a *App) Auditor() *engine.Auditor {
 // Run works until ctx is done or something fails that must not go on. It serves on the given listener. When it returns,
 // every loop has ended its step and every request has been answered or cut.
 func (a *App) Run(ctx context.Context, on net.Listener) error {
+	if a.pool != nil { // before anything can be given: an older copy of the store calls addresses free that are not
+		if err := a.pool.Check(ctx); err != nil {
+			return fmt.Errorf("compare database with signer: %w", err)
+		}
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	if a.courier != nil {
 		a.courier.Life = ctx

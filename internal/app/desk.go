@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -11,10 +12,19 @@ import (
 )
 
 // openDesk makes the desk with its prices and its sender.
-func (a *App) openDesk() error {
-	seal, err := openSealer(a.Config)
+func (a *App) openDesk(ctx context.Context) error {
+	sealed, err := a.someSecret(ctx)
 	if err != nil {
 		return err
+	}
+	seal, err := openSealer(a.Config, sealed == nil)
+	if err != nil {
+		return err
+	}
+	if sealed != nil {
+		if _, err := seal.Open(sealed); err != nil {
+			a.log.ErrorContext(ctx, "callbacks cannot be signed: set PIPE_SECRET_KEY to the key of this database", "error", err)
+		}
 	}
 	if err := a.openRates(); err != nil {
 		return err
@@ -35,6 +45,23 @@ func (a *App) openDesk() error {
 		InsecureURLs: a.Config.InsecureURLs, Log: a.log,
 	}
 	return nil
+}
+
+// someSecret is a sealed secret that the database holds, nil where it has none yet.
+func (a *App) someSecret(ctx context.Context) (sealed []byte, err error) {
+	err = a.ports.store.View(ctx, func(tx engine.Tx) error {
+		apps, err := tx.Applications("", 1)
+		for _, app := range apps {
+			for _, s := range app.Callback.Secrets {
+				sealed = s.Sealed
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for secrets: %w", err)
+	}
+	return sealed, nil
 }
 
 // sender is the guarded way to shops.

@@ -16,6 +16,11 @@ import (
 func (a *App) openRates() error {
 	var err error
 	if fixed, ok := strings.CutPrefix(a.Config.Rates, "fixed:"); ok {
+		for _, n := range a.Config.Networks() {
+			if n == "bitcoin/mainnet" || n == "ethereum/1" {
+				return fmt.Errorf("PIPE_RATES: fixed prices are for coins without value, %s has some: name exchanges", n)
+			}
+		}
 		a.board, err = a.fixedBoard(fixed)
 		return err
 	}

@@ -18,12 +18,12 @@ import (
 type sealer struct{ key []byte }
 
 // openSealer takes the key from the configuration, or from its file in the data directory, which it makes at the first
-// start.
-func openSealer(c Config) (sealer, error) {
+// start: not for a database that has secrets already, as they are under another key.
+func openSealer(c Config, first bool) (sealer, error) {
 	text := c.SecretKey
 	if text == "" {
 		var err error
-		if text, err = keyFile(filepath.Join(c.Data, "secret.key")); err != nil {
+		if text, err = keyFile(filepath.Join(c.Data, "secret.key"), first); err != nil {
 			return sealer{}, err
 		}
 	}
@@ -36,13 +36,17 @@ func openSealer(c Config) (sealer, error) {
 
 // keyFile reads the key, or makes it. The file appears whole or not at all: it is written beside and linked into place,
 // so that of two processes that start at once one wins.
-func keyFile(path string) (string, error) {
+func keyFile(path string, first bool) (string, error) {
 	b, err := os.ReadFile(path)
 	if err == nil {
 		return string(b), nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("read secret key: %w", err)
+	}
+	if !first {
+		return "", fmt.Errorf("there is no %s, but the database has callback secrets under the key of another machine or "+
+			"directory: copy that file here, or set PIPE_SECRET_KEY to what it holds", path)
 	}
 	key := make([]byte, chacha20poly1305.KeySize)
 	if _, err := rand.Read(key); err != nil {

@@ -20,9 +20,9 @@ func (a *App) openWorkers() error {
 		Pause: func(attempts int) (time.Duration, bool) { return webhook.Pause(attempts, rand.Int64N) }, Log: a.log,
 	}
 	clerk := &engine.Clerk{Store: a.ports.store, Rates: a.Desk.Rates, Nets: a.Nets, Render: a.Desk.Render, Log: a.log}
-	pool := &engine.Pool{Store: a.ports.store, Signer: a.ports.signer, Nets: a.Nets, Log: a.log}
+	a.pool = &engine.Pool{Store: a.ports.store, Signer: a.ports.signer, Nets: a.Nets, Log: a.log}
 	a.loops = append(a.loops,
-		worker.Loop{Name: "pool", Every: PoolEvery, Timeout: StepTimeout, Run: a.fillPool(pool)},
+		worker.Loop{Name: "pool", Every: PoolEvery, Timeout: StepTimeout, Run: a.fillPool(a.pool)},
 		worker.Loop{Name: "expire", Every: ExpireEvery, Timeout: StepTimeout, Run: clerk.Expire},
 		worker.Loop{Name: "value", Every: ExpireEvery, Timeout: StepTimeout, Run: clerk.Value},
 		worker.Loop{Name: "prune", Every: PruneEvery, Timeout: StepTimeout, Run: clerk.Prune},
