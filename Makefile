@@ -33,12 +33,19 @@ setup: ## install what the tests need beside Go: PostgreSQL, Chromium, fonts, a 
 	tools/setup.sh
 
 .PHONY: test
+test: export PIPE_NEED_BROWSER = 1
 test: ## everything: setup, build, vet, lint, all tests with real nodes and databases, race detector, govulncheck
 	tools/test.sh
 
 .PHONY: test-fast
 test-fast: ## the tests of packages that link no geth node
 	$(GO) test $(LIMIT) $(GOTESTFLAGS) $$(tools/packages.sh)
+
+.PHONY: test-browser
+test-browser: export PIPE_NEED_BROWSER = 1
+test-browser: export PIPE_BROWSER_WHOLE = 1
+test-browser: ## the payment page in Chromium: every state, language, colour and width, with its figures
+	$(GO) test -count=1 -v $(LIMIT) $(GOTESTFLAGS) ./internal/checkout/...
 
 .PHONY: race
 race: ## the race detector over the packages that link no geth node and start no other program

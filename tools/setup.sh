@@ -22,6 +22,7 @@ if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null 
 fi
 need fontconfig command -v fc-list
 need fonts-noto-cjk font
+need zbar-tools command -v zbarimg
 need curl command -v curl
 need nodejs command -v node
 need npm command -v npm
@@ -61,3 +62,6 @@ elif [ "${PIPE_REQUIRE_BITCOIND:-${CI:+1}}" = 1 ]; then
 else
 	echo "setup: NO BITCOIND COULD BE HAD: the tests against a real node will be left out ($bitcoind)"
 fi
+
+# axe-core and html-validate, which check the payment pages.
+tools/npm.sh >/dev/null || echo "setup: NPM GAVE NO CHECKERS: accessibility and HTML of the payment pages will not be proven"

@@ -178,37 +178,6 @@ func scriptOff(t *testing.T, ctx context.Context) {
 	}
 }
 
-// TestGallery draws every state in both languages and colours on a phone and a desktop, and looks for what breaks in all of
-// them: policy violations, sideways scrolling, small targets. PIPE_PICTURES names a directory that keeps the pictures.
-func TestGallery(t *testing.T) {
-	s := serve(t, nil)
-	ctx := tab(t)
-	dir := pictures()
-	for _, colour := range []string{"light", "dark"} {
-		media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
-			{Name: "prefers-color-scheme", Value: colour}, {Name: "prefers-reduced-motion", Value: "reduce"}}}
-		if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, media); err != nil {
-			t.Fatal(err)
-		}
-		for _, width := range []int64{320, 390, 1280} {
-			run(t, ctx, chromedp.EmulateViewport(width, 800))
-			for _, f := range gallery.Fixtures() {
-				for _, lang := range []string{"en", "ko"} {
-					name := strings.Join([]string{f.Name, lang, colour, map[int64]string{320: "small", 390: "phone", 1280: "desktop"}[width]}, "-")
-					if f.Name == "choose-one" {
-						continue // script leaves it at once
-					}
-					run(t, ctx, chromedp.Navigate(s.page(f.Name)+"?lang="+lang))
-					looks(t, ctx, name)
-					if dir != "" && width != 320 {
-						keep(t, ctx, filepath.Join(dir, name+".png"))
-					}
-				}
-			}
-		}
-	}
-}
-
 // looks checks what every picture must have.
 func looks(t *testing.T, ctx context.Context, name string) {
 	t.Helper()
@@ -234,6 +203,15 @@ func keep(t *testing.T, ctx context.Context, path string) {
 		t.Fatal(err)
 	}
 }
+
+// loopback reaches the sites of the tests by their names.
+var loopback = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	return (&net.Dialer{}).DialContext(ctx, network, "127.0.0.1:"+port)
+}}}
 
 func pictures() string { return os.Getenv("PIPE_PICTURES") }
 
