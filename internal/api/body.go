@@ -77,6 +77,7 @@ type bodyReader struct {
 func (br bodyReader) form(w http.ResponseWriter, r *http.Request) (form, error) {
 	kind, boundary, err := encoding(r.Header)
 	if err != nil {
+		br.drain(w, r)
 		return form{}, err
 	}
 	body, done, err := br.read(w, r)
@@ -132,10 +133,11 @@ const encodings = "send multipart/form-data, application/x-www-form-urlencoded o
 func (br bodyReader) read(w http.ResponseWriter, r *http.Request) (body string, done func(), err error) {
 	done = func() {}
 	refuse := func(word, format string, args ...any) (string, func(), error) {
-		w.Header().Set("Connection", "close") // the rest of the body is not read
+		w.Header().Set("Connection", "close") // whatever is left of the body is not read
 		return "", done, payment.Refuse(payment.Invalid, word, format, args...)
 	}
 	if r.ContentLength > MaxBody {
+		br.drain(w, r)
 		return refuse(payment.WordBodyTooBig, "the body has more than %d bytes", MaxBody)
 	}
 	control := http.NewResponseController(w)
@@ -155,6 +157,7 @@ func (br bodyReader) read(w http.ResponseWriter, r *http.Request) (body string, 
 	case err != nil:
 		return refuse(payment.WordMalformed, "the body ended early: send it whole")
 	case len(body) > MaxBody:
+		br.drain(w, r)
 		return refuse(payment.WordBodyTooBig, "the body has more than %d bytes", MaxBody)
 	}
 	// The server's own deadline for reading would end the call while it waits for the shop's answer in test/callback.
@@ -162,6 +165,22 @@ func (br bodyReader) read(w http.ResponseWriter, r *http.Request) (body string, 
 		return "", done, fmt.Errorf("lift read deadline: %w", err)
 	}
 	return body, done, nil
+}
+
+// drain throws away what is left of a refused body, at most MaxDrain bytes and for as long as a body may take: callers that
+// send all of it before they read would find the connection reset instead of the reason. Who expects our word before
+// sending (RFC 9110, 10.1.1) has sent nothing yet.
+func (br bodyReader) drain(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Expect") != "" {
+		return
+	}
+	err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(br.within))
+	if err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return // the connection is gone
+	}
+	if _, err := io.CopyN(io.Discard, r.Body, MaxDrain); err != nil {
+		return // at its end, or broken: the answer is the same
+	}
 }
 
 // errManyBig: no further big body may be read just now.

@@ -198,7 +198,7 @@ func TestTestCallback(t *testing.T) {
 	}
 }
 
-// A body of 10 MB is refused, whether its length is told or not, and little of it is read.
+// A body of 10 MB is refused, whether its length is told or not.
 func TestBigBodies(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	for _, kind := range []string{urlencoded, "application/json", "multipart/form-data; boundary=b", "multipart/form-data"} {

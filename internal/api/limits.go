@@ -18,6 +18,9 @@ const (
 	BigBody        = 8 << 10
 	BigBodiesPerIP = 32
 	BigBodies      = 256
+	// MaxDrain is how much of a refused body is thrown away before the answer, in bytes. A choice: above what a shop sends by
+	// mistake. Nothing of it is kept.
+	MaxDrain = 16 << 20
 	// firstRead is what is allocated for a body before it arrives, in bytes: memory follows what really came.
 	firstRead = 2 << 10
 

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -300,9 +301,43 @@ func TestBadEncodings(t *testing.T) {
 		for _, c := range all {
 			d.refused(t, c)
 		}
+		bigFromSimpleClients(t, d)
 		endless(t, d)
 	})
 	d.interrupt(t)
+}
+
+// bigFromSimpleClients sends as simple HTTP libraries do: all of the body, and only then they look for the answer.
+func bigFromSimpleClients(t testing.TB, d *demo) {
+	t.Helper()
+	for _, c := range []struct{ kind, status string }{
+		{"application/json", "413"}, {"application/x-www-form-urlencoded", "413"}, {"multipart/form-data; boundary=x", "413"}, {"multipart/form-data", "413"}, {"text/plain", "415"},
+	} {
+		for _, chunked := range []bool{false, true} {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(d.url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, length := strings.Repeat("x", 10<<20), fmt.Sprintf("Content-Length: %d", 10<<20)
+			if chunked {
+				body, length = fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body), "Transfer-Encoding: chunked"
+			}
+			err = conn.SetDeadline(time.Now().Add(20 * time.Second))
+			if err == nil {
+				_, err = fmt.Fprintf(conn, "POST /api/v1/invoice/create HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\n%s\r\n\r\n%s", c.kind, length, body)
+			}
+			if err != nil {
+				t.Errorf("10 MB as %s, chunked %t: %v", c.kind, chunked, err)
+			}
+			head := make([]byte, 12)
+			if _, err := io.ReadFull(conn, head); err != nil || string(head) != "HTTP/1.1 "+c.status {
+				t.Errorf("10 MB as %s, chunked %t: %q %v", c.kind, chunked, head, err)
+			}
+			if err := conn.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
 }
 
 // endless sends a body without a length that never ends: it is cut with an answer, or with none.
