@@ -282,3 +282,54 @@ func TestBlockThatComesBackCountsOnce(t *testing.T) {
 	}
 	r.clean()
 }
+
+// A node that uses up the whole step is told as trouble, as one that fails is.
+func TestSlowNodeIsTrouble(t *testing.T) {
+	r := newRig(t)
+	w := &engine.Watcher{Store: r.store, Reader: slowReader{r.btc}, Net: r.nets[money.BTC], Nets: r.nets, Render: r.desk.Render, Log: r.desk.Log}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	r.must(w.Follow(ctx))
+	r.view(func(tx engine.Tx) error {
+		s, err := tx.NetworkState(btcNet)
+		if s.Trouble == "" {
+			t.Error("nothing is said of it")
+		}
+		return err
+	})
+}
+
+type slowReader struct{ chain.Reader }
+
+func (slowReader) Head(ctx context.Context) (chain.Head, error) {
+	<-ctx.Done()
+	return chain.Head{}, ctx.Err()
+}
+
+// Invoices that are due but may not expire, because their network is out of sight, cost no commits.
+func TestBlindInvoicesCostNoCommits(t *testing.T) {
+	r := newRig(t)
+	id := r.create("10.00")
+	r.choose(id, money.BTC)
+	r.clock.add(25 * time.Hour) // nobody looks at the network
+	counting := &commits{Store: r.store}
+	r.clerk.Store = counting
+	r.must(r.clerk.Expire(t.Context()))
+	r.is(id, "1/0")
+	if counting.n != 0 {
+		t.Errorf("%d commits for nothing", counting.n)
+	}
+	r.follow()
+	r.must(r.clerk.Expire(t.Context()))
+	r.is(id, "3/0")
+}
+
+type commits struct {
+	engine.Store
+	n int
+}
+
+func (c *commits) Update(ctx context.Context, fn func(engine.Tx) error) error {
+	c.n++
+	return c.Store.Update(ctx, fn)
+}

@@ -21,16 +21,11 @@ func (d *Desk) teller() teller { return teller{d.Nets, d.Render} }
 // transaction. It is the only place that saves a status. A crash before the commit leaves everything as it was, and the
 // stirred row makes the next step do it again.
 func reassess(tx Tx, t teller, id payment.ID) error {
-	f, err := tx.Facts(id)
+	f, is, err := assess(tx, t, id)
 	if err != nil {
 		return err
 	}
-	sight, err := t.sight(tx, f)
-	if err != nil {
-		return err
-	}
-	a := payment.Assess(f, sight)
-	was, is := f.Invoice.Told, a.Told(f.Invoice.Told, tx.Now())
+	was := f.Invoice.Told
 	if was == is {
 		return nil
 	}
@@ -42,6 +37,18 @@ func reassess(tx Tx, t teller, id payment.ID) error {
 		return err
 	}
 	return t.announce(tx, f, was)
+}
+
+// assess computes what is to be told of an invoice. It changes nothing.
+func assess(tx Tx, t teller, id payment.ID) (f payment.Facts, is payment.Told, err error) {
+	if f, err = tx.Facts(id); err != nil {
+		return f, is, err
+	}
+	sight, err := t.sight(tx, f)
+	if err != nil {
+		return f, is, err
+	}
+	return f, payment.Assess(f, sight).Told(f.Invoice.Told, tx.Now()), nil
 }
 
 // sight is the moment up to which the invoice's networks have been seen completely, and never after the clock. Without a

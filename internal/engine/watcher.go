@@ -163,11 +163,16 @@ func (w *Watcher) skewed(head chain.Head, now time.Time) error {
 
 // trouble notes why the node is not believed. Sight stands still from here on, so nothing expires.
 func (w *Watcher) trouble(ctx context.Context, why error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
 	if isStore(why) {
 		return why
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) { // a node that uses up the step's time is not to be believed either
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), BookWithin)
+		defer cancel()
+		ctx = late
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	return w.update(ctx, func(tx Tx) error {
 		s, err := networkState(tx, w.Net.Network)
