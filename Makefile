@@ -52,7 +52,7 @@ test-browser: ## the payment page in Chromium: every state, language, colour and
 
 .PHONY: race
 race: ## the race detector over the packages that link no geth node and start no other program
-	$(GO) test -race -skip '$(MEASURES)' $(LIMIT) $(GOTESTFLAGS) $$(tools/packages.sh | grep -vE '/internal/(e2e|sim|bench|tidy|checkout/browsertest)$$')
+	$(GO) test -race -skip '$(MEASURES)' $(LIMIT) $(GOTESTFLAGS) $$(tools/packages.sh | grep -vE '/internal/(e2e|sim|bench|tidy|devchain/bitcoind|checkout/browsertest)$$')
 
 .PHONY: vet
 vet: ## go vet
