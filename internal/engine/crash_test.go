@@ -191,6 +191,9 @@ func TestCrashes(t *testing.T) {
 					if w == after && !effect || w == before && calls[n-1] != "Send" && n > 1 {
 						continue
 					}
+					if w == glitch && calls[n-1] == "View" && n%3 != 0 {
+						continue // reading is two thirds of all calls, and fails in few ways
+					}
 					ok := t.Run(fmt.Sprintf("%s call %d %s", name, n, calls[n-1]), func(t *testing.T) { tellWith(t, c.tell, n, w) })
 					if !ok {
 						return
