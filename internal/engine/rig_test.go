@@ -80,7 +80,6 @@ type vault struct {
 	mu    sync.Mutex
 	epoch uint64
 	next  map[string]chain.Mark
-	short int // release at most so many at once; 0: as asked
 }
 
 func (v *vault) Release(_ context.Context, w chain.Want) (chain.Batch, error) {
