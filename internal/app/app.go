@@ -64,6 +64,7 @@ type App struct {
 	tail    *engine.Tail
 	loops   []worker.Loop
 	courier *engine.Courier
+	bell    engine.Bell // rung when a callback may be due
 	pool    *engine.Pool
 	handler http.Handler
 }
@@ -158,6 +159,9 @@ func (a *App) openStore(ctx context.Context, exclusive bool) error {
 	if a.opts.Wrap.Store != nil {
 		a.ports.store = a.opts.Wrap.Store(s)
 	}
+	a.bell, a.tail = engine.NewBell(), &engine.Tail{}
+	a.ports.store = engine.Waking{Store: a.ports.store, Callbacks: a.bell, Events: a.tail.Wake}
+	a.tail.Store = a.ports.store
 	return nil
 }
 

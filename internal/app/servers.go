@@ -55,7 +55,6 @@ func (a *App) openServers() error {
 		if a.Config.PublicURL == "" {
 			return errors.New("PIPE_PUBLIC_URL is not set: payment pages need it")
 		}
-		a.tail = &engine.Tail{Store: a.ports.store}
 		a.loops = append(a.loops, worker.Loop{Name: "tail", Every: TailEvery, Timeout: StepTimeout, Run: a.tail.Step})
 		h, err := checkout.New(checkout.Options{
 			Desk: a.Desk, Wakes: a.tail, Nets: a.Nets, PublicURL: a.Config.PublicURL, Peers: peers, Log: a.log,

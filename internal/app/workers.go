@@ -17,7 +17,7 @@ import (
 func (a *App) openWorkers() error {
 	a.courier = &engine.Courier{
 		Store: a.ports.store, Sender: a.ports.sender, Sealer: a.Desk.Sealer, Lanes: webhook.NewLanes(webhook.LaneOptions{}),
-		Pause: func(attempts int) (time.Duration, bool) { return webhook.Pause(attempts, rand.Int64N) }, Log: a.log,
+		Pause: func(attempts int) (time.Duration, bool) { return webhook.Pause(attempts, rand.Int64N) }, Log: a.log, More: a.bell,
 	}
 	clerk := &engine.Clerk{Store: a.ports.store, Rates: a.Desk.Rates, Nets: a.Nets, Render: a.Desk.Render, Log: a.log}
 	a.pool = &engine.Pool{Store: a.ports.store, Signer: a.ports.signer, Nets: a.Nets, Log: a.log}
@@ -27,7 +27,7 @@ func (a *App) openWorkers() error {
 		worker.Loop{Name: "value", Every: ExpireEvery, Timeout: StepTimeout, Run: clerk.Value},
 		worker.Loop{Name: "prune", Every: PruneEvery, Timeout: StepTimeout, Run: clerk.Prune},
 		worker.Loop{Name: "audit", Every: AuditEvery, Timeout: AuditEvery, Run: a.audit},
-		worker.Loop{Name: "callback", Every: CourierEvery, Timeout: StepTimeout, Run: a.courier.Step},
+		worker.Loop{Name: "callback", Every: CourierEvery, Timeout: StepTimeout, Run: a.courier.Step, Wake: a.bell},
 	)
 	for _, n := range a.Nets {
 		w := &engine.Watcher{

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pipe-pg/pipe/internal/payment"
@@ -38,11 +39,16 @@ type Courier struct {
 	// Life is the context of the sends, which outlive the step that begins them; it ends when the program stops. nil: the
 	// step's own, without its end.
 	Life context.Context
+	// More is rung when another step may find work at once: where one found some, and where a send ends. nil: steps come by
+	// their clock alone.
+	More Bell
 
 	sends sync.WaitGroup
-	// mu owns fatal: the first failure of the store in a send, answered by the next Step.
+	under atomic.Int64 // sends under way
+	// mu owns what is below.
 	mu    sync.Mutex
-	fatal error
+	fatal error     // the first failure of the store in a send, answered by the next Step
+	rest  time.Time // before it no send's end rings
 }
 
 // Step claims due callbacks and begins to send them; it does not wait for the shops. A crash after the claim leaves the
@@ -51,13 +57,7 @@ func (c *Courier) Step(ctx context.Context) error {
 	if err := c.failed(nil); err != nil {
 		return err
 	}
-	var due []payment.Callback
-	err := c.Store.Update(ctx, func(tx Tx) (err error) {
-		due, err = tx.ClaimCallbacks(ClaimCallbacks{
-			Now: tx.Now(), Lease: CallbackLease, Limit: CallbackBatch, PerOrigin: CallbackPerOrigin, Skip: c.Lanes.Blocked(),
-		})
-		return err
-	})
+	due, err := c.claim(ctx)
 	if err != nil {
 		return fmt.Errorf("claim callbacks: %w", err)
 	}
@@ -65,16 +65,17 @@ func (c *Courier) Step(ctx context.Context) error {
 	if life == nil {
 		life = context.WithoutCancel(ctx)
 	}
+	var refused []payment.Callback
 	for _, cb := range due {
 		if !c.Lanes.TryEnter(cb.Origin) {
-			if err := c.giveBack(ctx, cb, c.Lanes.Wait(cb.Origin)); err != nil {
-				return err
-			}
+			refused = append(refused, cb)
 			continue
 		}
 		c.sends.Add(1)
+		c.under.Add(1)
 		go func() {
 			defer c.sends.Done()
+			defer c.ended()
 			delivered, err := c.deliver(life, cb)
 			if err != nil {
 				c.Lanes.Cancel(cb.Origin)
@@ -86,7 +87,52 @@ func (c *Courier) Step(ctx context.Context) error {
 			}
 		}()
 	}
+	for _, cb := range refused {
+		if err := c.giveBack(ctx, cb, c.Lanes.Wait(cb.Origin)); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// claim takes what is due, one of an origin at a time: the next step takes its next, if there is still a place.
+func (c *Courier) claim(ctx context.Context) (due []payment.Callback, err error) {
+	room := CallbackBatch - int(c.under.Load())
+	if room <= 0 {
+		return nil, nil
+	}
+	began := time.Now()
+	err = c.Store.Update(ctx, func(tx Tx) (err error) {
+		due, err = tx.ClaimCallbacks(ClaimCallbacks{
+			Now: tx.Now(), Lease: CallbackLease, Limit: room, PerOrigin: CallbackPerClaim, Skip: c.Lanes.Blocked(),
+		})
+		return err
+	})
+	if len(due) > 0 {
+		c.More.Ring()
+		return due, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rest = time.Now().Add(CallbackRest * time.Since(began))
+	return due, err
+}
+
+// ended notes the end of a send and rings for the next. After a claim that found nothing it waits a multiple of that
+// claim's time, so that looking for work in vain never takes more than a small part of the store's.
+func (c *Courier) ended() {
+	c.under.Add(-1)
+	if c.More == nil {
+		return
+	}
+	c.mu.Lock()
+	wait := time.Until(c.rest)
+	c.mu.Unlock()
+	if wait > 0 {
+		time.AfterFunc(wait, c.More.Ring)
+		return
+	}
+	c.More.Ring()
 }
 
 // Wait returns when no send is under way.

@@ -37,8 +37,11 @@ const (
 	CallbackLease = 20 * time.Second
 	// CallbackBatch bounds the callbacks claimed at once (webhook.Global).
 	CallbackBatch = 64
-	// CallbackPerOrigin bounds the callbacks of one origin under way at once (webhook.PerOrigin).
-	CallbackPerOrigin = 2
+	// CallbackPerClaim bounds the callbacks of one origin in one claim: more than its lane takes would be given back.
+	CallbackPerClaim = 1
+	// CallbackRest is by how much the pause after a claim that found nothing is longer than the claim itself took. A choice:
+	// a quarter of the time at most is spent looking in vain.
+	CallbackRest = 3
 
 	// AsideAfter is how often in a row one invoice or callback may fail a step before it is put aside for AsideFor.
 	AsideAfter = 3
@@ -49,7 +52,7 @@ const (
 
 	// MaxOverlap is how long an old API key may live beside a new one.
 	MaxOverlap = 30 * 24 * time.Hour
-	// BookWithin is how long a stopping process may take to book what a shop answered.
+	// BookWithin is how long a process that is out of time may still take to book what a shop answered, or that a node did not.
 	BookWithin = 5 * time.Second
 
 	// IdempotencyKeep is how long an Idempotency-Key is remembered (contract: at least 24 h).

@@ -54,6 +54,19 @@ func (t *Tail) leave(invoice payment.ID, c chan struct{}) {
 	t.count--
 }
 
+// Wake wakes the pages of an invoice at once: for events of this process, which need not wait for Step. Step finds those
+// of other processes.
+func (t *Tail) Wake(invoice payment.ID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c := range t.subs[invoice] {
+		select {
+		case c <- struct{}{}:
+		default: // a value waits there already
+		}
+	}
+}
+
 // Step reads the events since the last step and wakes the pages they concern. It reads nothing while no page is open. It
 // looks back by EventOverlap, for rows that commit late.
 func (t *Tail) Step(ctx context.Context) error {

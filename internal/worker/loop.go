@@ -19,6 +19,8 @@ type Loop struct {
 	Every   time.Duration // pause between the end of a step and the next one
 	Timeout time.Duration // of one step
 	Run     func(ctx context.Context) error
+	// Wake ends the pause after a good step early; nil: nothing does.
+	Wake <-chan struct{}
 }
 
 // MaxPause is the longest pause after failed steps.
@@ -46,7 +48,11 @@ func (l Loop) run(ctx context.Context, log *slog.Logger) error {
 		default:
 			failures = 0
 		}
-		if !sleep(ctx, l.pause(failures)) {
+		wake := l.Wake
+		if failures > 0 {
+			wake = nil
+		}
+		if !sleep(ctx, l.pause(failures), wake) {
 			return nil
 		}
 	}
@@ -75,14 +81,16 @@ func (l Loop) step(ctx context.Context) (err error) {
 	return l.Run(ctx)
 }
 
-// sleep waits, and tells whether the wait was not cut short.
-func sleep(ctx context.Context, d time.Duration) bool {
+// sleep waits for so long or for wake, and tells whether to go on.
+func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 		return false
 	case <-t.C:
+		return true
+	case <-wake:
 		return true
 	}
 }

@@ -25,6 +25,34 @@ func TestLoop(t *testing.T) {
 			}
 		})
 	})
+	t.Run("a wake ends a pause, but not one after a failure", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			wake, n, began := make(chan struct{}, 1), 0, time.Now()
+			var at []time.Duration
+			l := Loop{Name: "x", Every: time.Minute, Timeout: time.Minute, Wake: wake, Run: func(context.Context) error {
+				at = append(at, time.Since(began))
+				select {
+				case wake <- struct{}{}:
+				default:
+				}
+				if n++; n == 3 {
+					return errors.New("no")
+				}
+				if n == 4 {
+					cancel()
+				}
+				return nil
+			}}
+			if err := Run(ctx, quiet, l); err != nil {
+				t.Fatal(err)
+			}
+			if len(at) != 4 || at[2] != 0 || at[3] < time.Minute {
+				t.Errorf("steps at %v", at)
+			}
+		})
+	})
 	t.Run("pauses longer after failures, at most MaxPause", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
