@@ -16,7 +16,8 @@ type LaneOptions struct {
 // Lanes keep one shop's trouble from the others. A courier asks TryEnter before it sends to an origin and calls Leave
 // after; what it may not send now it puts back for Wait, which uses up no attempt.
 //
-// An origin has at most PerOrigin messages under way. After BreakerAfter failures in a row it is broken: one probe at a
+// An origin has at most PerOrigin messages under way, and one until it is proven: shops that hang from the start take up
+// few of the places that new shops need to prove themselves. After BreakerAfter failures in a row it is broken: one probe at a
 // time, with a pause after each that fails, growing from FirstProbePause to LastProbePause; one success closes it. Of the
 // Global places, one part is kept for origins that are proven (their last answer was a quick ok), and origins in doubt
 // (their last answer was a failure, or slow) share another, so that however many shops hang, the healthy ones go on.
@@ -191,7 +192,11 @@ func (l *Lanes) Troubled() []LaneState {
 func (a *lane) broken() bool { return a.failures >= BreakerAfter }
 
 func (l *Lanes) full(a *lane) bool {
-	return len(a.under) >= l.perOrigin || a.broken() && len(a.under) >= 1
+	width := l.perOrigin
+	if a.standing != proven {
+		width = 1
+	}
+	return len(a.under) >= width
 }
 
 // wait needs the mutex. a is nil for an origin not known.

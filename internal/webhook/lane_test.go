@@ -21,11 +21,15 @@ func lanes(c *clock, per, all int) *Lanes {
 
 func TestLanesPerOrigin(t *testing.T) {
 	l := lanes(newClock(), 2, 64)
-	if !l.TryEnter("a") || !l.TryEnter("a") || l.TryEnter("a") || !l.TryEnter("b") {
-		t.Fatal("an origin has not two places")
+	if !l.TryEnter("a") || l.TryEnter("a") {
+		t.Fatal("an origin that nothing is known of has not one place")
 	}
-	if got := l.Blocked(); !slices.Equal(got, []string{"a"}) || l.Wait("a") != FullPause || l.Wait("b") != 0 || l.Free() != 61 {
-		t.Errorf("blocked %v, wait %v and %v, free %d", got, l.Wait("a"), l.Wait("b"), l.Free())
+	l.Leave("a", true)
+	if !l.TryEnter("a") || !l.TryEnter("a") || l.TryEnter("a") || !l.TryEnter("b") {
+		t.Fatal("a proven origin has not two places")
+	}
+	if got := l.Blocked(); !slices.Equal(got, []string{"a", "b"}) || l.Wait("a") != FullPause || l.Wait("c") != 0 || l.Free() != 61 {
+		t.Errorf("blocked %v, wait %v and %v, free %d", got, l.Wait("a"), l.Wait("c"), l.Free())
 	}
 	l.Leave("a", true)
 	if !l.TryEnter("a") || l.TryEnter("a") {
