@@ -125,7 +125,7 @@ func (c *Chain) open(ctx context.Context, o Options) error {
 	if c.faucet, err = newFaucet(blocks.origin); err != nil {
 		return err
 	}
-	if err := c.startNode(ctx); err != nil {
+	if err := c.tryNode(ctx); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -140,6 +140,17 @@ func (c *Chain) open(ctx context.Context, o Options) error {
 	c.setFinality()
 	c.rpc, err = c.newEndpoint(o)
 	return err
+}
+
+// tryNode starts geth on the files that are there. Its database panics over some that a kill left behind while it was
+// being made; that is an error like any other, after which the files are made anew.
+func (c *Chain) tryNode(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("start Ethereum node: panic: %v", p)
+		}
+	}()
+	return c.startNode(ctx)
 }
 
 // create writes the origin of a new chain.

@@ -112,14 +112,17 @@ func (c *Chain) startNode(ctx context.Context) error {
 // answers "indexing is in progress" to questions about transactions until shortly after the first block.
 func (c *Chain) markIndexed() error {
 	const name = "chaindata"
-	if _, err := os.Stat(c.node.ResolvePath(name)); err == nil {
+	_, err := os.Stat(c.node.ResolvePath(name))
+	if err == nil && len(c.blocks.canon) > 0 {
 		return nil
-	}
+	} // else it is new, or a kill came before the mark
 	db, err := c.node.OpenDatabaseWithOptions(name, node.DatabaseOptions{Cache: cacheMiB})
 	if err != nil {
 		return err
 	}
-	rawdb.WriteTxIndexTail(db, 0)
+	if rawdb.ReadTxIndexTail(db) == nil {
+		rawdb.WriteTxIndexTail(db, 0)
+	}
 	return db.Close()
 }
 
