@@ -136,6 +136,7 @@ func TestPageInEveryState(t *testing.T) {
 	d.await(t, a.text("invoice_id"), "status", "2")
 	d.control("/double-spend", object{"coin": "BTC", "txid": txid}, nil)
 	see(t, a.text("invoice_url"), "reversed")
+	auditClean(t, d.cli)
 	d.interrupt(t)
 }
 
@@ -203,6 +204,7 @@ func TestPageWhenTimeIsOver(t *testing.T) {
 	if p = newBrowser(t).open(address).form("/more").submit(); p.state() != "ending" {
 		t.Errorf("after more time: state %q: %s", p.state(), p.visible())
 	}
+	auditClean(t, d.cli)
 	d.interrupt(t)
 }
 

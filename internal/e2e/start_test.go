@@ -125,6 +125,63 @@ func TestRestartOnPostgres(t *testing.T) {
 	restart(t, func(d *demo) { d.end() }, "--database", pgtest.URL(t))
 }
 
+func TestKilledWhileStarting(t *testing.T) {
+	t.Parallel()
+	d := &demo{t: t, dir: t.TempDir(), args: []string{"--no-mining"}}
+	for i := range 8 {
+		p := start(t, nil, "pipe-demo", d.arguments()...)
+		select {
+		case <-time.After(time.Duration(20+i*60) * time.Millisecond):
+			p.end()
+		case <-p.done:
+			t.Fatalf("start %d: %v\n%s", i, p.err, p.out)
+		}
+	}
+	d.start()
+	a := d.good(t, "invoice/create", d.order("after all"))
+	choose(t, a.text("invoice_url"), "BTC")
+	inv := d.get(t, a.text("invoice_id"))
+	d.pay("BTC", inv.text("deposit_address"), inv.text("coin_amount"))
+	d.mine("BTC", 2)
+	d.await(t, a.text("invoice_id"), "status", "2")
+	auditClean(t, d.cli)
+	d.interrupt(t)
+}
+
+// Killed at any moment of a payment, again and again: it is paid, told, and counted once.
+func TestKilledAllTheWay(t *testing.T) {
+	t.Parallel()
+	d := newDemo(t, "--no-mining")
+	for _, coin := range []string{"BTC", "ETH"} {
+		order := "killed-" + coin
+		again := func() { d.end(); d.start() }
+		a := d.good(t, "invoice/create", d.order(order))
+		again()
+		choose(t, a.text("invoice_url"), coin)
+		again()
+		inv := d.get(t, a.text("invoice_id"))
+		d.pay(coin, inv.text("deposit_address"), inv.text("coin_amount"))
+		d.mine(coin, 1)
+		again()
+		d.mine(coin, needs[coin]-2)
+		again()
+		d.mine(coin, 1)
+		again()
+		paid := d.await(t, a.text("invoice_id"), "status", "2")
+		if paid.text("deposit_amount") != inv.text("coin_amount") {
+			t.Errorf("%s: %s", coin, paid)
+		}
+		told := d.awaitCallbacks(order, 1)
+		for _, c := range told {
+			if c.Headers["webhook-id"] != told[0].Headers["webhook-id"] || c.Body != told[0].Body {
+				t.Errorf("%s: two different callbacks: %v", coin, told)
+			}
+		}
+	}
+	auditClean(t, d.cli)
+	d.interrupt(t)
+}
+
 func TestDatabaseOption(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "elsewhere.db")
