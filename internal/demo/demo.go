@@ -120,13 +120,16 @@ func Start(ctx context.Context, o Options) (d *Demo, err error) {
 	}
 	d.run()
 	d.say("pipe", "waiting for both chains and a pool of addresses")
-	if err := d.awaitReady(ctx); err != nil {
+	if err = d.awaitReady(ctx); err == nil {
+		err = d.writeReady()
+	}
+	if err != nil {
 		d.stop()
 		<-d.done
 		d.done = make(chan struct{})
 		return d, errors.Join(err, d.err)
 	}
-	return d, d.writeReady()
+	return d, nil
 }
 
 // Wait returns when the demo has ended, with the reason.
