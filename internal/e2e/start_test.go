@@ -250,6 +250,10 @@ func TestDemoRefusesOtherDoors(t *testing.T) {
 			t.Errorf("--listen %s: exit code %d: %s", listen, code, stderr)
 		}
 	}
+	_, stderr, code := run(t, nil, "", "pipe-demo", "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--ready", filepath.Join(t.TempDir(), "none", "ready.json"))
+	if code != 1 || strings.Contains(stderr, "goroutine") {
+		t.Errorf("--ready in no directory: exit code %d: %s", code, stderr)
+	}
 	for _, database := range []string{"mysql://x/y", "postgres://127.0.0.1:1/none?connect_timeout=2"} {
 		_, stderr, code := run(t, nil, "", "pipe-demo", "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--database", database)
 		if code != 1 || strings.Contains(stderr, "goroutine") {
