@@ -95,7 +95,9 @@ type Error struct {
 	RetryAfter time.Duration `json:"-"` // for code 4290
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("pipe: %s (code %d, request %s)", e.Message, e.Code, e.RequestID) }
+func (e *Error) Error() string {
+	return fmt.Sprintf("pipe: %s (code %d, request %s)", e.Message, e.Code, e.RequestID)
+}
 
 // Create opens an invoice. Error: *Error.
 func (c *Client) Create(ctx context.Context, p Create) (Created, error) {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -35,7 +36,7 @@ func main() {
 	}
 }
 
-func run(o options) error {
+func run(o options) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := os.MkdirAll(o.Data, 0o700); err != nil {
@@ -48,7 +49,7 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { err = errors.Join(err, f.Close()) }()
 	fmt.Println("PIPE demo: starting")
 	d, err := demo.Start(ctx, demo.Options{
 		Listen: o.Listen, Data: o.Data, Database: o.Database, Ready: o.Ready, NoMining: o.NoMining, Bitcoind: o.Bitcoind,

@@ -164,7 +164,9 @@ func (d *Demo) release() error {
 	return errors.Join(errs...)
 }
 
-func (d *Demo) say(who, what string) { fmt.Fprintf(d.opts.Out, "  %-9s %s\n", who, what) }
+func (d *Demo) say(who, what string) {
+	fmt.Fprintf(d.opts.Out, "  %-9s %s\n", who, what) //nolint:errcheck // progress that nobody can read is not missed
+}
 
 func (d *Demo) statePath() string { return filepath.Join(d.opts.Data, "demo.json") }
 
@@ -247,7 +249,7 @@ func (d *Demo) listen(ctx context.Context) error {
 	page := 0
 	if port == "0" {
 		page = d.state.Ports.Page
-	} else if page, err = net.LookupPort("tcp", port); err != nil {
+	} else if page, err = net.DefaultResolver.LookupPort(ctx, "tcp", port); err != nil {
 		return err
 	}
 	p := &d.state.Ports

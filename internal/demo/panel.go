@@ -32,7 +32,7 @@ func (d *Demo) panel() *app.Panel {
 			err := t.Execute(&out, map[string]any{
 				"Coin": v.Quote.Coin, "Address": v.Quote.Address, "Back": back, "Korean": v.Invoice.Language == payment.Korean,
 				"Payable": v.Invoice.Told.Status != payment.Paid && !v.Covers,
-				"Exact": due.Text(), "Short": share(due, 50).Text(), "More": share(due, 110).Text(),
+				"Exact":   due.Text(), "Short": share(due, 50).Text(), "More": share(due, 110).Text(),
 			})
 			return template.HTML(out.String()), err //nolint:gosec // made by html/template right above
 		},

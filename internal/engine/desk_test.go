@@ -111,7 +111,7 @@ func TestCreate(t *testing.T) {
 		t.Errorf("invoice %+v", i)
 	}
 	// Two without a key are two.
-	if r.create("1") == r.create("1") {
+	if one, other := r.create("1"), r.create("1"); one == other {
 		t.Error("two calls, one invoice")
 	}
 }

@@ -65,16 +65,6 @@ func (s *shop) Send(_ context.Context, m payment.Message) payment.Answer {
 	return payment.Answer{Delivered: true, Verdict: "ok", Status: 200, Body: []byte("ok")}
 }
 
-func (s *shop) bodies() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var all []string
-	for _, m := range s.got {
-		all = append(all, string(m.Body))
-	}
-	return all
-}
-
 // A vault is a signer whose journal survives crashes, as the real one's does.
 type vault struct {
 	mu    sync.Mutex

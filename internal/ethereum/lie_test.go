@@ -186,8 +186,14 @@ func TestBrokenTransport(t *testing.T) {
 			w.Write(answer)
 			panic(http.ErrAbortHandler)
 		}, true},
-		"503":      {func(w http.ResponseWriter, _ []byte) bool { http.Error(w, "busy", 503); return true }, true},
-		"401 page": {func(w http.ResponseWriter, _ []byte) bool { http.Error(w, "<html>", 401); return true }, true},
+		"http.StatusServiceUnavailable": {func(w http.ResponseWriter, _ []byte) bool {
+			http.Error(w, "busy", http.StatusServiceUnavailable)
+			return true
+		}, true},
+		"http.StatusUnauthorized page": {func(w http.ResponseWriter, _ []byte) bool {
+			http.Error(w, "<html>", http.StatusUnauthorized)
+			return true
+		}, true},
 		"redirect": {func(w http.ResponseWriter, _ []byte) bool {
 			w.Header().Set("Location", "http://127.0.0.1:1/")
 			w.WriteHeader(302)

@@ -112,8 +112,8 @@ func (c *client) post(ctx context.Context, body any) ([]byte, error) {
 	if err != nil {
 		return nil, c.blind(ctx, err)
 	}
-	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, chain.MaxReply+1))
+	err = errors.Join(err, res.Body.Close())
 	switch {
 	case err != nil:
 		return nil, c.blind(ctx, err)

@@ -59,7 +59,7 @@ func (s *session) ExecContext(ctx context.Context, text string, args ...any) (sq
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	stmt, err := s.prepared(text)
+	stmt, err := s.prepared(text) //nolint:sqlclosecheck // kept for the connection's life
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (s *session) QueryContext(ctx context.Context, text string, args ...any) (*
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	stmt, err := s.prepared(text)
+	stmt, err := s.prepared(text) //nolint:sqlclosecheck // kept for the connection's life
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,8 @@ func (s *session) QueryContext(ctx context.Context, text string, args ...any) (*
 // QueryRowContext runs a query of which one row is read. A statement that cannot be prepared, and an ended context, answer
 // their error from Scan.
 func (s *session) QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row {
-	if stmt, err := s.prepared(text); err == nil && ctx.Err() == nil {
+	stmt, err := s.prepared(text) //nolint:sqlclosecheck // kept for the connection's life
+	if err == nil && ctx.Err() == nil {
 		return stmt.QueryRowContext(context.WithoutCancel(ctx), args...)
 	}
 	return s.conn.QueryRowContext(ctx, text, args...)

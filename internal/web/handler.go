@@ -95,7 +95,7 @@ func (s Shell) run(h Handler, w http.ResponseWriter, r *http.Request) (err error
 	defer func() {
 		switch p := recover(); {
 		case p == nil:
-		case p == http.ErrAbortHandler:
+		case p == http.ErrAbortHandler: //nolint:errorlint // a recovered value, which net/http compares so
 			panic(p)
 		default:
 			err = fmt.Errorf("handler panicked: %v\n%s", p, debug.Stack())

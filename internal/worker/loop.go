@@ -38,7 +38,7 @@ func (l Loop) run(ctx context.Context, log *slog.Logger) error {
 		err := l.step(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // cut short because the group stops
 		case errors.Is(err, ErrPanic):
 			log.ErrorContext(ctx, "step panicked", "error", err)
 			return err

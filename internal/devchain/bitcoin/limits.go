@@ -66,6 +66,4 @@ const (
 	// tipAge is the age of the tip beyond which a node that was never current reports its initial download
 	// (Bitcoin Core: DEFAULT_MAX_TIP_AGE).
 	tipAge = 24 * time.Hour
-	// maxFuture is how far ahead of the clock a block may be (consensus, 2 hours).
-	maxFuture = 2 * time.Hour
 )

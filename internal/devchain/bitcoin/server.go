@@ -52,7 +52,7 @@ func (e *endpoint) resume() error {
 	if e.server != nil {
 		return nil
 	}
-	listener, err := net.Listen("tcp", e.addr)
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", e.addr)
 	if err != nil {
 		return fmt.Errorf("listen for RPC: %w", err)
 	}

@@ -103,7 +103,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 
 // choosePort takes a free port and writes the node's configuration with it.
 func (n *Node) choosePort() error {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("find a free port: %w", err)
 	}
@@ -133,7 +133,7 @@ rpcpassword=%s
 
 // launch starts the process and waits until it answers.
 func (n *Node) launch(ctx context.Context) error {
-	cmd := exec.Command(n.opts.Path, "-datadir="+n.opts.Dir) // outlives ctx, which bounds the start alone
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), n.opts.Path, "-datadir="+n.opts.Dir) // outlives ctx, which bounds the start alone
 	cmd.SysProcAttr = processAttr()
 	output := &tail{}
 	cmd.Stdout, cmd.Stderr = output, output

@@ -602,7 +602,7 @@ func TestCloseAndReopen(t *testing.T) {
 	r := open(t, dir)
 	ctx := t.Context()
 	r.must(r.Pay(ctx, address(1), wei(1)))
-	height, _ := r.mine(5)
+	r.mine(5)
 	height, hash := r.reorg(2)
 	pending := r.must(r.Pay(ctx, address(2), wei(2)))
 	faucet := r.Faucet()

@@ -108,7 +108,7 @@ func (e *endpoint) resume() error {
 	if e.server != nil {
 		return nil
 	}
-	listener, err := net.Listen("tcp", e.address)
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", e.address)
 	if err != nil {
 		return fmt.Errorf("listen for JSON-RPC: %w", err)
 	}
