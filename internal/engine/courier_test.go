@@ -272,7 +272,14 @@ func TestClerk(t *testing.T) {
 	r.clock.add(24 * time.Hour)
 	r.must(r.clerk.Expire(t.Context()))
 	for _, id := range fresh {
-		r.is(id, "3/0") // without a coin no network matters
+		r.is(id, "1/0") // no network bears the clock out
+	}
+	for range 5 {
+		r.must(r.watch[money.ETH].Follow(t.Context()))
+	}
+	r.must(r.clerk.Expire(t.Context()))
+	for _, id := range fresh {
+		r.is(id, "3/0") // without a coin one network is enough
 	}
 	r.follow()
 	r.clean()

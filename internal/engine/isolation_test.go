@@ -41,6 +41,7 @@ func TestPoisonedInvoiceDoesNotStopExpiry(t *testing.T) {
 	r := newRig(t)
 	bad, good := r.create("10.00"), r.create("10.00") // ids grow: the bad one comes first
 	r.clock.add(25 * time.Hour)
+	r.follow()
 	r.clerk.Store = poisoned{r.store, bad}
 	for n := range 2 * engine.AsideAfter {
 		err := r.clerk.Expire(t.Context())
@@ -115,6 +116,7 @@ func TestUnreadableSecretStopsOnlyItsOwnCallbacks(t *testing.T) {
 	good := r.create("10.00", func(c *engine.Create) { c.CallbackURL = "https://other.example/callback" })
 	r.app = mine
 	r.clock.add(25 * time.Hour)
+	r.follow()
 	r.must(r.clerk.Expire(t.Context()))
 
 	r.courier.Sealer = unreadable{mine.Callback.Secrets[0].Sealed}

@@ -52,7 +52,8 @@ func assess(tx Tx, t teller, id payment.ID) (f payment.Facts, is payment.Told, e
 }
 
 // sight is the moment up to which the invoice's networks have been seen completely, and never after the clock. Without a
-// quote no chain matters.
+// quote no chain matters; then one network that has been seen by then is enough to believe the clock, so that a clock that
+// ran ahead expires nothing.
 func (t teller) sight(tx Tx, f payment.Facts) (time.Time, error) {
 	sight := tx.Now()
 	for _, q := range f.Quotes {
@@ -63,6 +64,22 @@ func (t teller) sight(tx Tx, f payment.Facts) (time.Time, error) {
 		if s.Sight.Before(sight) {
 			sight = s.Sight
 		}
+	}
+	if len(f.Quotes) > 0 {
+		return sight, nil
+	}
+	var latest time.Time
+	for _, n := range t.nets {
+		s, err := networkState(tx, n.Network)
+		if err != nil {
+			return sight, fmt.Errorf("sight of %s: %w", n.Network, err)
+		}
+		if s.Sight.After(latest) {
+			latest = s.Sight
+		}
+	}
+	if latest.Before(sight) {
+		sight = latest
 	}
 	return sight, nil
 }
