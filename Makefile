@@ -75,6 +75,10 @@ generate: ## the code of the queries, and the documents that tests compare with 
 fuzz: ## each fuzz target for FUZZTIME (10s)
 	tools/fuzz.sh $${FUZZTIME:-10s}
 
+.PHONY: sim
+sim: ## play PIPE against a hostile world for SIMTIME (10m) from a drawn seed; SIMFLAGS=-sim.seed=N plays one again
+	$(GO) test ./internal/sim -run 'TestPlays$$' -v -timeout 0 -sim.first=0 -sim.for=$${SIMTIME:-10m} $(SIMFLAGS)
+
 .PHONY: bench
 bench: ## measure against limit programs; writes docs/performance.md (BENCHFLAGS=-h tells more)
 	$(GO) run ./internal/bench $(BENCHFLAGS)

@@ -1,0 +1,55 @@
+package sim_test
+
+import (
+	"testing"
+)
+
+// bugs are planted in front of the real parts, one at a time: the simulator must find each. They are what shows that it can
+// fail.
+var bugs = []string{
+	"drop deposit", "another id", "forget to reverse", "reuse address", "expire while blind", "skip block", "paid early", "lose callback",
+	"two events", "give up early", "long quote",
+}
+
+// bugSeeds is how many seeds a bug may take to be found.
+const bugSeeds = 25
+
+func TestBugsAreFound(t *testing.T) {
+	for _, bug := range bugs {
+		t.Run(bug, func(t *testing.T) {
+			for seed := uint64(1); seed <= bugSeeds; seed++ {
+				r, err := play(t.Context(), seed, 600, bug)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r.err != nil {
+					t.Logf("found by seed %d: %s", seed, r.err)
+					return
+				}
+			}
+			t.Errorf("%d seeds do not find it", bugSeeds)
+		})
+	}
+}
+
+// The same seed plays the same, to the last line of its trace.
+func TestPlaysAlike(t *testing.T) {
+	for seed := uint64(101); seed <= 102; seed++ {
+		first, err := play(t.Context(), seed, 250, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := play(t.Context(), seed, 250, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first.digest != second.digest {
+			for i, line := range first.trace {
+				if i >= len(second.trace) || second.trace[i] != line {
+					t.Fatalf("seed %d: line %d differs: %q", seed, i, line)
+				}
+			}
+			t.Fatalf("seed %d: the second play is longer", seed)
+		}
+	}
+}
