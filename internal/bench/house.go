@@ -29,6 +29,7 @@ type house struct {
 	app      engine.NewApplication
 	merchant payment.Merchant
 	shop     string // origin of its callbacks
+	shops    []string
 	ids      []payment.ID
 	paid     []string      // addresses of waiting invoices
 	signer   engine.Signer // of roles with worker
@@ -75,7 +76,7 @@ func (b *lab) open(ctx context.Context, s setup) (*house, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &house{shop: s.origins[0], seed: random{uint64(len(s.name))}, cancel: func() {}, ran: make(chan error, 1)}
+	h := &house{shop: s.origins[0], shops: s.origins, seed: random{uint64(len(s.name))}, cancel: func() {}, ran: make(chan error, 1)}
 	var a *app.App
 	a, err = app.Open(ctx, c, app.Options{
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Migrate: true, MakeSeed: true,

@@ -63,7 +63,7 @@ func parse(args []string) (o options, list bool, err error) {
 	f.BoolVar(&list, "list", false, "list the cases")
 	f.IntVar(&o.rows, "rows", 0, "invoices stored before (default by mode)")
 	f.IntVar(&o.pairs, "pairs", minPairs, "pairs of limit and measurement")
-	f.StringVar(&o.out, "out", "", "file to write the page to, like docs/performance.md; empty: none")
+	f.StringVar(&o.out, "out", "", "file to write the page to (default: docs/performance.md for all cases not quick, else none)")
 	f.StringVar(&o.profile, "cpuprofile", "", "file for a profile of the processor time")
 	if err := f.Parse(args); err != nil {
 		return o, false, err
@@ -82,6 +82,9 @@ func parse(args []string) (o options, list bool, err error) {
 	}
 	if rows > 0 {
 		o.rows = rows
+	}
+	if o.out == "" && *run == "" && !*quick {
+		o.out = filepath.Join("docs", "performance.md")
 	}
 	if o.pairs < 1 || o.pairs > maxPairs || o.rows > maxRows {
 		return o, false, fmt.Errorf("at most %d pairs and %d rows", maxPairs, maxRows)
@@ -122,12 +125,14 @@ type lab struct {
 
 func (b *lab) later(end func() error) { b.ends = append(b.ends, end) }
 
-func (b *lab) close() error {
+// end ends what a case began, so that it does not work on beside the next one.
+func (b *lab) end() error {
 	var errs []error
 	for i := len(b.ends) - 1; i >= 0; i-- {
 		errs = append(errs, b.ends[i]())
 	}
-	return errors.Join(append(errs, os.RemoveAll(b.dir))...)
+	b.ends = nil
+	return errors.Join(errs...)
 }
 
 func (b *lab) say(format string, args ...any) {
@@ -140,7 +145,7 @@ func bench(ctx context.Context, o options) (err error) {
 		return err
 	}
 	b := &lab{options: o, dir: dir}
-	defer func() { err = errors.Join(err, b.close()) }()
+	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
 	if o.profile != "" {
 		f, err := os.Create(filepath.Clean(o.profile))
 		if err != nil {
@@ -159,7 +164,7 @@ func bench(ctx context.Context, o options) (err error) {
 		}
 		b.say("%s: %s", c.name, c.goal)
 		results, err := c.run(ctx, b)
-		if err != nil {
+		if err = errors.Join(err, b.end()); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 		for _, r := range results {

@@ -49,7 +49,7 @@ func (t *teller) Pending(ctx context.Context, w chain.Watch) (chain.Pending, err
 }
 
 func seen(ctx context.Context, b *lab) ([]result, error) {
-	s, err := b.newShop(ctx, 1, func(int) manner { return quick })
+	s, err := b.newShop(ctx, hosts, func(int) manner { return quick })
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (h *house) waiting(ctx context.Context, n int) error {
 	err = h.batches(ctx, n, func(tx engine.Tx, from, to int) error {
 		for i := from; i < to; i++ {
 			inv := h.invoice(tx, i)
-			inv.CallbackURL = fmt.Sprintf("%s/%d", h.shop, i)
+			inv.CallbackURL = fmt.Sprintf("%s/%d", h.shops[i%len(h.shops)], i)
 			q := payment.Quote{ID: tx.NewID(), InvoiceID: inv.ID, Coin: money.BTC, Network: network, Address: given[i].Address, Rate: rate,
 				Due: rate.Due(inv.Price), Window: 24 * time.Hour, CreatedAt: tx.Now(), Deadline: tx.Now().Add(24 * time.Hour)}
 			inv.Told.QuoteID, inv.Told.Seen, inv.Told.Confirmed, inv.Told.Deadline = q.ID, "0", "0", q.Deadline.UnixMilli()
