@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/pipe-pg/pipe/internal/signer"
 )
@@ -26,6 +27,7 @@ func (a *App) openSigner() error {
 	if err != nil {
 		return fmt.Errorf("open signer: %w", err)
 	}
+	debug.FreeOSMemory() // the seed's key derivation took 256 MiB, which nothing here needs again
 	a.signer, a.ports.signer = s, s
 	if a.opts.Wrap.Signer != nil {
 		a.ports.signer = a.opts.Wrap.Signer(s)
