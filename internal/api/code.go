@@ -108,6 +108,10 @@ var codes = []code{
 		text{"Too much is being changed at once.", "동시에 처리 중인 변경이 너무 많습니다."},
 		text{"Call again, with the same `Idempotency-Key`.", "같은 `Idempotency-Key`로 다시 호출하세요."},
 		"동시에 처리 중인 요청이 너무 많습니다. 다시 호출하세요."},
+	{payment.WordDisk, 5034,
+		text{"The gateway is short of disk space and takes no new invoices. What is open goes on.", "게이트웨이의 디스크 공간이 부족하여 새 Invoice를 받지 않습니다. 진행 중인 결제는 계속 처리합니다."},
+		text{"The operator makes room, or moves `PIPE_DISK_FLOOR`. Call again later.", "운영자가 공간을 확보하거나 `PIPE_DISK_FLOOR`를 조정해야 합니다. 나중에 다시 호출하세요."},
+		"게이트웨이의 디스크 공간이 부족하여 새 Invoice를 받지 않습니다. 나중에 다시 호출하세요."},
 }
 
 // codeOf is the row for a refusal. A word without a row would be a bug that a test finds; until then its kind decides.

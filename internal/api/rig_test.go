@@ -117,7 +117,7 @@ func newRig(t testing.TB, o rigOptions) *rig {
 		t.Fatal(err)
 	}
 	r.desk = &engine.Desk{
-		Store: r.store, Sender: sender, Render: webhook.Render, Sealer: plainSealer{}, InsecureURLs: true, Log: quiet,
+		Store: r.store, Rates: plainRates{}, Sender: sender, Render: webhook.Render, Sealer: plainSealer{}, InsecureURLs: true, Log: quiet,
 		Nets: map[money.Currency]engine.Net{
 			money.BTC: {Network: "bitcoin/regtest", ParseAddress: func(s string) (string, error) { return bitcoin.ParseAddress("bitcoin/regtest", s) }},
 			money.ETH: {Network: "ethereum/1337", ParseAddress: func(s string) (string, error) { return ethereum.ParseAddress("ethereum/1337", s) }},
@@ -347,4 +347,12 @@ func golden(t *testing.T, file, is string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// plainRates has one price for all.
+type plainRates struct{}
+
+func (plainRates) Price(_ context.Context, coin, currency money.Currency) (payment.Price, error) {
+	r, err := money.ParseRate(coin, currency, "2000")
+	return payment.Price{Rate: r}, err
 }

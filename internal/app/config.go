@@ -46,13 +46,15 @@ type Config struct {
 	Rates       string        `key:"PIPE_RATES" default:"upbit,bithumb,coinone,korbit,coinbase,kraken,bitstamp,gemini" help:"Price sources, comma-separated, at least 3 per currency. fixed:BTC/KRW=…;… is for demonstrations only."`
 	RateEvery   time.Duration `key:"PIPE_RATE_EVERY" default:"20s" help:"Pause between price look-ups."`
 	RateMaxAge  time.Duration `key:"PIPE_RATE_MAX_AGE" default:"60s" help:"Age from which a price does not count."`
-	FXFile      string        `key:"PIPE_FX_FILE" default:"" help:"File with the won per dollar and its date, written by a job of yours; with it, KRW prices are checked against USD prices."`
+	FXFile      string        `key:"PIPE_FX_FILE" default:"" help:"File with the won per dollar, one number, as of its modification time, written by a job of yours; with it, KRW prices are checked against USD prices."`
 	MaxPriceKRW int64         `key:"PIPE_MAX_PRICE_KRW" default:"1000000000" help:"Highest price of an invoice, in won."`
 	MaxPriceUSD int64         `key:"PIPE_MAX_PRICE_USD" default:"1000000" help:"Highest price of an invoice, in whole dollars."`
 
 	InsecureURLs bool   `key:"PIPE_INSECURE_URLS" default:"false" help:"Take http:// callback and redirect URLs. For tests only."`
 	CallbackOpen string `key:"PIPE_CALLBACK_OPEN" default:"" help:"Origins that may resolve to addresses which are not public, each ORIGIN=CIDR[+CIDR…], comma-separated. Link-local is never opened."`
 	CallbackDeny string `key:"PIPE_CALLBACK_DENY" default:"" help:"Further CIDRs that callbacks never reach, comma-separated."`
+
+	DiskFloor int64 `key:"PIPE_DISK_FLOOR" default:"1024" help:"MiB free where PIPE_DATA lies below which no new invoices are taken, so that open ones can go on."`
 
 	RatePerKey int `key:"PIPE_RATE_PER_KEY" default:"20" help:"API calls a second per key, with five times that in a burst."`
 

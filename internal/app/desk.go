@@ -42,7 +42,7 @@ func (a *App) openDesk(ctx context.Context) error {
 		MaxPrice: map[money.Currency]money.Amount{
 			money.KRW: money.Of(money.KRW, a.Config.MaxPriceKRW), money.USD: money.Of(money.USD, a.Config.MaxPriceUSD*100),
 		},
-		InsecureURLs: a.Config.InsecureURLs, Log: a.log,
+		InsecureURLs: a.Config.InsecureURLs, Room: a.room, Log: a.log,
 	}
 	return nil
 }

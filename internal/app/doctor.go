@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/pipe-pg/pipe/internal/chain"
@@ -126,17 +125,16 @@ func (d *doctor) followed(s engine.NetworkState, now time.Time) {
 }
 
 func (d *doctor) disk() {
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(d.config.Data, &fs); err != nil {
-		d.add(chain.Warn, "make the directory, or set PIPE_DATA", "disk: %s: %s", d.config.Data, err)
+	free, err := d.config.freeMiB()
+	if err != nil {
+		d.add(chain.Warn, "make the directory, or set PIPE_DATA", "disk: %s", err)
 		return
 	}
-	free := fs.Bavail * uint64(fs.Bsize)
-	if free < DiskFloor {
-		d.add(chain.Bad, "make room", "disk: %d MiB free where %s lies", free>>20, d.config.Data)
+	if free < d.config.DiskFloor {
+		d.add(chain.Bad, "make room: below PIPE_DISK_FLOOR no new invoices are taken", "disk: %d MiB free where %s lies", free, d.config.Data)
 		return
 	}
-	d.add(chain.Fine, "", "disk: %d MiB free where %s lies", free>>20, d.config.Data)
+	d.add(chain.Fine, "", "disk: %d MiB free where %s lies", free, d.config.Data)
 }
 
 func (d *doctor) network(ctx context.Context, n money.Network) {

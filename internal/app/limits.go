@@ -29,8 +29,6 @@ const (
 
 	// DoctorTimeout bounds all of pipe doctor.
 	DoctorTimeout = time.Minute
-	// DiskFloor is the free space below which the disk counts as full, in bytes (store.DiskFloor).
-	DiskFloor = 1 << 30
 	// LagBlocks is how far a node may be behind the highest before it counts as lagging.
 	LagBlocks = 3
 

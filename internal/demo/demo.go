@@ -80,6 +80,7 @@ type Ready struct {
 	ControlURL     string `json:"control_url"`
 	BitcoinRPCURL  string `json:"bitcoin_rpc_url"`
 	EthereumRPCURL string `json:"ethereum_rpc_url"`
+	AdminURL       string `json:"admin_url"` // "" while there is no admin
 }
 
 // Start brings everything up and returns when it can be used. Stop it with Close, also after an error of Wait.

@@ -35,7 +35,7 @@ func (d *demo) height(coin string) string {
 
 // readyKeys are those of the issue; those of the admin come once there is one.
 var readyKeys = []string{
-	"url", "api_key", "application_id", "shop_url", "control_url", "bitcoin_rpc_url", "ethereum_rpc_url", "admin_url",
+	"url", "api_key", "application_id", "shop_url", "control_url", "bitcoin_rpc_url", "ethereum_rpc_url",
 }
 
 func TestReadyFile(t *testing.T) {

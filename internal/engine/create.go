@@ -38,6 +38,10 @@ func (c Create) digest() []byte {
 // Create opens an invoice. With an idempotency key that was used before, it answers the invoice made then. Errors:
 // malformed, url-not-registered, idempotency-key-reused.
 func (d *Desk) Create(ctx context.Context, app payment.Application, c Create) (payment.Invoice, error) {
+	if d.Room != nil && !d.Room() {
+		return payment.Invoice{}, payment.Refuse(payment.Unavailable, payment.WordDisk,
+			"this gateway is short of disk space and takes no new invoices: try again later")
+	}
 	inv, err := d.newInvoice(app, c)
 	if err != nil {
 		return inv, err

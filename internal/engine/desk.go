@@ -25,7 +25,10 @@ type Desk struct {
 	MaxPrice map[money.Currency]money.Amount
 	// InsecureURLs lets callback and redirect URLs be http: for the demo and for tests.
 	InsecureURLs bool
-	Log          *slog.Logger
+	// Room tells whether there is room to keep new invoices; nil: always. What is open goes on either way: the room that is
+	// left is for it.
+	Room func() bool
+	Log  *slog.Logger
 }
 
 // Authorize finds the application of an API key and checks that it may be called from this address. Errors: unknown-key,
@@ -99,18 +102,19 @@ type TestCall struct {
 func (d *Desk) TestCallback(ctx context.Context, app payment.Application, id payment.ID, url string) (TestCall, error) {
 	var call TestCall
 	var msg payment.Message
-	err := d.Store.View(ctx, func(tx Tx) error {
-		f, err := ownFacts(tx, app.ID, id)
-		if err != nil {
-			return err
-		}
+	f, err := d.Invoice(ctx, app.ID, id)
+	if err != nil {
+		return call, err
+	}
+	pretend := d.pretend(ctx, f)
+	err = d.Store.View(ctx, func(tx Tx) error {
 		call.URL = f.Invoice.CallbackURL
 		if url != "" {
 			if call.URL, err = d.shopURL(app, "callback_url", url); err != nil {
 				return err
 			}
 		}
-		call.Fields = payment.Sample(f, tx.Now())
+		call.Fields = payment.Sample(f, tx.Now(), pretend)
 		msg.ID = "test_" + string(tx.NewID())
 		msg.Secrets, err = d.secrets(app, tx.Now())
 		return err
@@ -122,6 +126,21 @@ func (d *Desk) TestCallback(ctx context.Context, app payment.Application, id pay
 	msg.ContentType, msg.Body = d.Render(1, "success", call.Fields, app.Callback.Encoding)
 	call.Answer = d.Sender.Send(ctx, msg)
 	return call, nil
+}
+
+// pretend is what a payer's choice would come to now, without an address, as none is given for a test; nil where one
+// was made or there is no price.
+func (d *Desk) pretend(ctx context.Context, f payment.Facts) *payment.Quote {
+	if len(f.Quotes) > 0 {
+		return nil
+	}
+	i := f.Invoice
+	for _, coin := range i.Coins {
+		if p, err := d.Rates.Price(ctx, coin, i.Price.Currency()); err == nil {
+			return &payment.Quote{ID: "pretend", Coin: coin, Rate: p.Rate, Due: p.Rate.Due(i.Price)}
+		}
+	}
+	return nil
 }
 
 func (d *Desk) secrets(app payment.Application, now time.Time) ([][]byte, error) {

@@ -497,3 +497,12 @@ func TestSetup(t *testing.T) {
 	_, err = r.desk.AddApplication(ctx, payment.ID(strings.Repeat("0", 64)), engine.Change{Name: &r.app.Name})
 	r.refused(err, payment.WordMalformed)
 }
+
+func TestCreateWithoutRoom(t *testing.T) {
+	r := newRig(t)
+	r.desk.Room = func() bool { return false }
+	_, err := r.desk.Create(t.Context(), r.app, engine.Create{PriceCurrency: "KRW", Price: "1000", OrderID: "1", CallbackURL: "https://shop.example/cb"})
+	if !errors.Is(err, &payment.Error{Word: payment.WordDisk}) {
+		t.Errorf("error %v, want %s", err, payment.WordDisk)
+	}
+}

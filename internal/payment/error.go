@@ -63,6 +63,7 @@ const (
 	WordNoNode      = "no-node"
 	WordNoAddress   = "no-address"
 	WordBusy        = "busy"
+	WordDisk        = "disk-full"
 	WordNotOK       = "callback-not-ok"
 	WordInternal    = "internal"
 )

@@ -2,6 +2,7 @@ package payment
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -59,8 +60,12 @@ func Statement(f Facts) []Field {
 }
 
 // Sample is the statement as it would read once paid: what test/callback sends. now stands in for times that are yet to
-// come.
-func Sample(f Facts, now time.Time) []Field {
+// come, and pretend, which may be nil, for the quote of an invoice whose payer has chosen no coin yet.
+func Sample(f Facts, now time.Time, pretend *Quote) []Field {
+	if f.told() == nil && pretend != nil {
+		f.Quotes = append(slices.Clone(f.Quotes), *pretend)
+		f.Invoice.Told.QuoteID = pretend.ID
+	}
 	f.Invoice.Told.Status = Paid
 	f.Invoice.UpdatedAt = now
 	f.Invoice.Told.Deposit = Deposited
@@ -72,7 +77,6 @@ func Sample(f Facts, now time.Time) []Field {
 				fields[i].Text = q.Due.Text()
 			}
 		}
-		return fields
 	}
 	return fields
 }

@@ -48,10 +48,12 @@ func TestStatement(t *testing.T) {
 			`coin_currency="ETH" coin_amount="20" sender_address="0xSecond" deposit_address="eth-address" deposit_amount="20" deposit_status=1 deposit_date=1767269100`},
 		{"expired", Statement(newWorld().tell(1440).Facts), head + `request_refund_address="" status=3 ` + born + `update_time=1767268800 update_date=1767268800 ` +
 			`coin_currency="" coin_amount="" sender_address="" deposit_address="" deposit_amount="" deposit_status=0 deposit_date=0`},
-		{"sample of a chosen one", Sample(newWorld().quote("btc", "1", 0).tell(1).Facts, at(9)), head + `request_refund_address="" status=2 ` + born + `update_time=1767269340 update_date=1767269340 ` +
+		{"sample of a chosen one", Sample(newWorld().quote("btc", "1", 0).tell(1).Facts, at(9), &Quote{ID: "P", Coin: "ETH"}), head + `request_refund_address="" status=2 ` + born + `update_time=1767269340 update_date=1767269340 ` +
 			`coin_currency="BTC" coin_amount="1" sender_address="" deposit_address="btc-address" deposit_amount="1" deposit_status=1 deposit_date=1767269340`},
-		{"sample of a fresh one", Sample(newWorld().Facts, at(9)), head + `request_refund_address="" status=2 ` + born + `update_time=1767269340 update_date=1767269340 ` +
+		{"sample of a fresh one", Sample(newWorld().Facts, at(9), nil), head + `request_refund_address="" status=2 ` + born + `update_time=1767269340 update_date=1767269340 ` +
 			`coin_currency="" coin_amount="" sender_address="" deposit_address="" deposit_amount="" deposit_status=0 deposit_date=0`},
+		{"sample of a fresh one with a pretended quote", Sample(newWorld().Facts, at(9), &Quote{ID: "P", Coin: "ETH", Due: money.Of(money.ETH, 20e17)}), head + `request_refund_address="" status=2 ` + born + `update_time=1767269340 update_date=1767269340 ` +
+			`coin_currency="ETH" coin_amount="2" sender_address="" deposit_address="" deposit_amount="2" deposit_status=1 deposit_date=1767269340`},
 	} {
 		if got := write(c.got); got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.want)
