@@ -71,7 +71,7 @@ func (b *lab) open(ctx context.Context, s setup) (*house, error) {
 		"PIPE_PUBLIC_URL=http://127.0.0.1", "PIPE_TRUSTED_PROXIES=" + proxies, "PIPE_BITCOIN=regtest",
 		"PIPE_BITCOIN_NODES=http://user:password@127.0.0.1:9", "PIPE_RATES=fixed:BTC/KRW=95000000;BTC/USD=68500",
 		"PIPE_INSECURE_URLS=true", "PIPE_CALLBACK_OPEN=" + strings.Join(open, ","), "PIPE_RATE_PER_KEY=10000000",
-		"PIPE_SIGNER_PASSPHRASE=a passphrase of the benchmark", "PIPE_SECRET_KEY=" + strings.Repeat("ab", 32),
+		"PIPE_SECRET_KEY=" + strings.Repeat("0b", 32), "PIPE_SIGNER_PASSPHRASE=a passphrase of the benchmark", "PIPE_SECRET_KEY=" + strings.Repeat("ab", 32),
 	})
 	if err != nil {
 		return nil, err

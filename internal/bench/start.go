@@ -47,7 +47,7 @@ func newProgram(ctx context.Context, path, data, roles string) (*program, error)
 	}
 	p.env = append(p.env, "PIPE_DATA="+data, "PIPE_ROLES="+roles, "PIPE_LISTEN="+p.addr, "PIPE_PUBLIC_URL=http://"+p.addr, "PIPE_BITCOIN=regtest",
 		"PIPE_BITCOIN_NODES=http://user:password@127.0.0.1:9", "PIPE_RATES=fixed:BTC/KRW=95000000;BTC/USD=68500",
-		"PIPE_SIGNER_PASSPHRASE=a passphrase of the benchmark")
+		"PIPE_SECRET_KEY="+strings.Repeat("0b", 32), "PIPE_SIGNER_PASSPHRASE=a passphrase of the benchmark")
 	return p, l.Close()
 }
 
@@ -69,13 +69,23 @@ func (p *program) serve(ctx context.Context, settle func(pid int) error) (took t
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
-	err = await(ctx, func() error { return p.healthy(ctx) })
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for until := began.Add(maxWait); ; time.Sleep(time.Millisecond) {
+		if err = p.healthy(ctx); err == nil || time.Now().After(until) {
+			break
+		}
+		select {
+		case err := <-ended:
+			return 0, fmt.Errorf("serve ended: %w: %s", err, bytes.TrimSpace(log.Bytes()))
+		default:
+		}
+	}
 	took = time.Since(began)
 	if err == nil && settle != nil {
 		err = settle(cmd.Process.Pid)
 	}
-	err = errors.Join(err, cmd.Process.Signal(syscall.SIGTERM), cmd.Wait())
-	if err != nil {
+	if err = errors.Join(err, cmd.Process.Signal(syscall.SIGTERM), <-ended); err != nil {
 		return took, fmt.Errorf("%w: %s", err, bytes.TrimSpace(log.Bytes()))
 	}
 	return took, nil
