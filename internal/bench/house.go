@@ -13,6 +13,7 @@ import (
 
 	"github.com/pipe-pg/pipe/internal/app"
 	"github.com/pipe-pg/pipe/internal/chain"
+	"github.com/pipe-pg/pipe/internal/chain/chaintest"
 	"github.com/pipe-pg/pipe/internal/engine"
 	"github.com/pipe-pg/pipe/internal/money"
 	"github.com/pipe-pg/pipe/internal/payment"
@@ -75,6 +76,12 @@ func (b *lab) open(ctx context.Context, s setup) (*house, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if s.reader == nil {
+		node := chaintest.NewFake(network)
+		node.SetNow(time.Now())
+		node.Mine(3)
+		s.reader = func(chain.Reader) chain.Reader { return node }
 	}
 	h := &house{shop: s.origins[0], shops: s.origins, seed: random{uint64(len(s.name))}, cancel: func() {}, ran: make(chan error, 1)}
 	var a *app.App
