@@ -133,9 +133,10 @@ func (d *Desk) offers(ctx context.Context, i payment.Invoice, states map[money.N
 	return all
 }
 
-// blind tells whether the network has gone unseen for too long to offer its coin.
+// blind tells whether the network has gone unseen for too long to offer its coin, or was seen at a time that the clock has
+// not reached: then it is the clock that is not believed, and a quote could be over when it is right again.
 func blind(s NetworkState, n Net, now time.Time) bool {
-	return s.Sight.IsZero() || now.Sub(s.Sight) > n.MaxBlind
+	return s.Sight.IsZero() || now.Sub(s.Sight) > n.MaxBlind || s.Sight.Sub(now) > MaxSkew
 }
 
 func (d *Desk) progress(f payment.Facts, q payment.Quote, s NetworkState) []Progress {

@@ -26,6 +26,9 @@ type watchSet struct {
 func (s *watchSet) complete(tx Tx) (bool, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	if tx.Now().Before(s.since) {
+		return false, nil // the clock was set back: refresh looks at all of them
+	}
 	for since, after := s.since, ""; ; {
 		page, err := tx.ReleasedSince(s.network, since, after, Batch)
 		if err != nil {
@@ -54,13 +57,17 @@ func (s *watchSet) has(address string) bool {
 	return ok
 }
 
-// refresh adds what was released since the last time. It looks back by ReleaseOverlap, for rows that commit late.
+// refresh adds what was released since the last time. It looks back by ReleaseOverlap, for rows that commit late, and at
+// all where the clock has been set back: what was released since then bears times that were looked at before.
 func (s *watchSet) refresh(ctx context.Context, store Store) error {
 	return store.View(ctx, func(tx Tx) error {
 		began, after := tx.Now(), ""
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		since := s.since
+		if began.Before(since) {
+			since = time.Time{}
+		}
 		for {
 			page, err := tx.ReleasedSince(s.network, since, after, Batch)
 			if err != nil {
