@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -55,10 +56,7 @@ func (s *sim) heal() error {
 		s.send()
 	}
 	rounds(2, time.Minute, 1)
-	if s.bad != nil {
-		return nil
-	}
-	return s.judge()
+	return errors.Join(s.bad, s.judge())
 }
 
 // crank turns every crank until nothing is left to do now.

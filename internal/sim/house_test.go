@@ -33,6 +33,9 @@ const (
 		"abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon art"
 )
 
+// seldom is so much that it never comes.
+const seldom = 1 << 30
+
 var coins = []money.Currency{money.BTC, money.ETH}
 
 // A sim is one play of one seed.
@@ -137,8 +140,8 @@ func newSim(ctx context.Context, dir string, seed uint64, bug string) (*sim, err
 	}
 	s.meanwhileOdds = []int{20, 60, 200}[s.rng.IntN(3)]
 	s.glitchOdds = []int{40, 150, 1 << 20}[s.rng.IntN(3)]
-	s.crashEvery = []int{60, 200, 1 << 20}[s.rng.IntN(3)]
-	s.jumps = s.chance(20)
+	s.crashEvery = []int{200, 1500, seldom}[s.rng.IntN(3)] // calls of ports
+	s.jumps = s.chance(35)
 	s.runTwice = s.chance(25)
 	s.audit = newAuditor(s)
 	for _, coin := range coins {
@@ -191,10 +194,11 @@ func (s *sim) boot() error {
 		}
 	}
 	p := &process{s: s, countdown: -1}
-	if !s.calm && s.chance(60) {
+	if !s.calm {
 		p.countdown = 1 + s.rng.IntN(2*s.crashEvery)
-		if s.chance(20) {
+		if s.crashEvery < seldom && s.chance(20) {
 			p.countdown = 1 + s.rng.IntN(25) // again while it recovers
+			s.hit("crash planned while recovering")
 		}
 	}
 	log := slog.New(slog.DiscardHandler)

@@ -15,18 +15,21 @@ import (
 // run plays so many steps, heals the world, and judges what became of everything.
 func (s *sim) run(steps int) error {
 	s.calm = false
+	s.p.countdown = 1 + s.rng.IntN(2*s.crashEvery)
 	for s.step = 1; s.step <= steps && s.bad == nil; s.step++ {
 		if err := s.one(); err != nil {
 			return err
 		}
 	}
+	var err error
 	if s.bad == nil {
-		if err := s.heal(); err != nil {
-			return err
-		}
+		err = s.heal()
 	}
 	s.p.courier.Wait()
-	return errors.Join(s.bad, s.p.store.Close(), s.p.signer.Close())
+	if s.bad != nil {
+		err = s.bad // the rest follows from it
+	}
+	return errors.Join(err, s.p.store.Close(), s.p.signer.Close())
 }
 
 func (s *sim) one() error {
@@ -264,7 +267,7 @@ func (s *sim) fault() {
 	case n < 8:
 		s.signerDown = s.chance(30)
 	case s.jumps:
-		s.offset = []time.Duration{0, 0, 24 * time.Hour, -24 * time.Hour}[s.rng.IntN(4)]
+		s.offset = []time.Duration{0, 0, 0, 24 * time.Hour, -24 * time.Hour, 2 * time.Hour, -2 * time.Hour, -10 * time.Minute}[s.rng.IntN(8)]
 		s.audit.clockJumped()
 		s.hit("clock jump")
 		s.tracef("the clock is wrong by %s", s.offset)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/pipe-pg/pipe/internal/chain"
@@ -82,6 +81,13 @@ func (p *process) call(name string, may func(way) bool, do func() error) error {
 		return errFault
 	}
 	return err
+}
+
+// strikeHere makes rare calls die more often than by their share.
+func (s *sim) strikeHere(p *process, percent int) {
+	if !s.calm && s.crashEvery < seldom && s.chance(percent) {
+		p.countdown = 1
+	}
 }
 
 func anyWay(way) bool { return true }
@@ -313,6 +319,7 @@ func (g portSigner) Release(ctx context.Context, w chain.Want) (b chain.Batch, e
 		g.p.s.hit("signer down")
 		return b, errFault
 	}
+	g.p.s.strikeHere(g.p, 30)
 	err = g.p.call("Release", anyWay, func() (err error) { b, err = g.s.Release(ctx, w); return err })
 	return b, err
 }
@@ -323,6 +330,7 @@ func (g portSigner) Marks(ctx context.Context) (m chain.Marks, err error) {
 }
 
 func (g portSigner) NewEpoch(ctx context.Context) (e uint64, err error) {
+	g.p.s.strikeHere(g.p, 30)
 	err = g.p.call("NewEpoch", anyWay, func() (err error) { e, err = g.s.NewEpoch(ctx); return err })
 	return e, err
 }
@@ -335,6 +343,7 @@ func (d portSender) Send(_ context.Context, m payment.Message) (a payment.Answer
 		d.p.s.ids++
 		m.ID = fmt.Sprintf("%064X", d.p.s.ids)
 	}
+	d.p.s.strikeHere(d.p, 1)
 	err := d.p.call("Send", anyWay, func() error { a = d.p.s.audit.receive(m); return nil })
 	if err != nil {
 		return payment.Answer{Verdict: "timeout", Detail: "no whole answer in time"}
@@ -356,7 +365,6 @@ func (r portRates) Price(_ context.Context, coin, currency money.Currency) (pric
 // serialLanes let one message out after the other, so that a seed plays the same every time.
 type serialLanes struct {
 	engine.Lanes
-	mu   sync.Mutex
 	free chan struct{}
 }
 
