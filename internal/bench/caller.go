@@ -22,15 +22,6 @@ type caller struct {
 	out  bytes.Buffer
 }
 
-func (c *caller) close() error {
-	if c.conn == nil {
-		return nil
-	}
-	err := c.conn.Close()
-	c.conn = nil
-	return err
-}
-
 // post sends one request and reads the whole answer, which is valid until the next one.
 func (c *caller) post(ctx context.Context, path, contentType string, body []byte, more string) (status int, answer []byte, err error) {
 	if c.conn == nil {

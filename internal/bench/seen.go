@@ -203,7 +203,7 @@ func (h *house) feed(ctx context.Context, id payment.ID, from int) (chan time.Ti
 		return nil, err
 	}
 	req.Header.Set("X-Forwarded-For", fmt.Sprintf("10.1.%d.%d", from>>8, from&255))
-	res, err := (&http.Client{}).Do(req)
+	res, err := (&http.Client{}).Do(req) //nolint:bodyclose // the goroutine below closes it when the feed ends
 	if err != nil {
 		return nil, err
 	}

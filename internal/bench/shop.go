@@ -70,6 +70,7 @@ func (s *shop) handler(m manner) http.Handler {
 			return // the sender gave up
 		}
 		switch m {
+		case quick:
 		case hole:
 			<-r.Context().Done()
 			return
