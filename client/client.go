@@ -1,5 +1,4 @@
-// Package client calls PIPE PG: it opens and reads invoices, tries the shop's callback, and checks callbacks that came. It
-// needs nothing but the standard library.
+// Package client calls PIPE PG and checks its callbacks, with the standard library alone.
 //
 //	c := client.Client{URL: "https://pay.example", Key: os.Getenv("PIPE_KEY")}
 //	made, err := c.Create(ctx, client.Create{PriceCurrency: "KRW", Price: "10500", OrderID: "7", CallbackURL: "https://shop.example/paid"})
@@ -57,8 +56,7 @@ type Created struct {
 	CreateTime int64  `json:"create_time"`
 }
 
-// An Invoice is what invoice/get and callbacks tell. Price is the number as it was printed; coin amounts are decimal text.
-// Times are Unix seconds, 0 for never.
+// An Invoice is what invoice/get and callbacks tell: price as it was printed, coins as decimal text, times in Unix seconds.
 type Invoice struct {
 	InvoiceID            string      `json:"invoice_id"`
 	OrderID              string      `json:"order_id"`
