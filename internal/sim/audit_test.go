@@ -425,18 +425,67 @@ func (a *auditor) paid(v *invoice) {
 		need := v.Policy.Depths[q.Coin].Blocks
 		for _, blocks := range a.s.chains[q.Coin].versions {
 			got := sum(q.Coin, comings(blocks, q.Address), func(c coming) bool {
-				return c.deep(need) && (v.dirty || v.Policy.AcceptLate || !c.tx.at.After(v.latest()))
+				return c.deep(need) && (v.dirty || !c.tx.at.After(v.latest()))
 			})
 			if !got.Less(enough(q, v.Policy)) {
 				return
 			}
-			if v.Policy.AcceptLate && got.Sign() > 0 {
-				a.s.hit("late payment accepted")
-				return
-			}
 		}
 	}
+	if v.Policy.AcceptLate && a.worth(v, true).Cmp(leastWorth(v)) >= 0 {
+		a.s.hit("late payment accepted")
+		return
+	}
 	a.s.violate("invoice %d is paid, but not enough was deep enough in time", v.n)
+}
+
+// leastWorth is the least value that pays an invoice late, in the smallest unit of its price, by the contract.
+func leastWorth(v *invoice) *big.Rat {
+	part := big.NewRat(1_000_000-v.Policy.Tolerance, 1_000_000)
+	return part.Mul(part, new(big.Rat).SetInt(v.Price.Big()))
+}
+
+// worth bounds what the coins of an invoice were worth at any time, in the smallest unit of its price: at most, of what was
+// deep enough since the last look; or at least, of what is deep now.
+func (a *auditor) worth(v *invoice, most bool) *big.Rat {
+	total := new(big.Rat)
+	for _, coin := range coins {
+		if v.address[coin] == "" {
+			continue
+		}
+		c, need := a.s.chains[coin], v.Policy.Depths[coin].Blocks
+		versions, cents := c.versions, a.s.rates[coin].most
+		if !most {
+			versions, cents = [][]*truthBlock{c.blocks}, a.s.rates[coin].least
+		}
+		best := money.Zero(coin)
+		for _, blocks := range versions {
+			got := sum(coin, comings(blocks, v.address[coin]), func(c coming) bool { return c.deep(need) })
+			if best.Less(got) {
+				best = got
+			}
+		}
+		rate := cents
+		if v.Price.Currency() == money.KRW {
+			rate = cents*13 + 7
+		}
+		x := new(big.Rat).SetFrac(best.Big(), new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(coin.Decimals())), nil))
+		total.Add(total, x.Mul(x, big.NewRat(rate, 1)))
+	}
+	return total
+}
+
+// surelyLate tells whether late coins pay the invoice by their value beyond doubt.
+func (a *auditor) surelyLate(v *invoice) bool {
+	late := false
+	for _, coin := range coins {
+		for _, c := range comings(a.s.chains[coin].blocks, v.address[coin]) {
+			late = late || c.tx.at.After(v.latest())
+		}
+	}
+	least := leastWorth(v)
+	least.Add(least, big.NewRat(100, 1)) // each deposit's value is rounded down
+	return late && !v.dirty && v.Policy.AcceptLate && a.worth(v, false).Cmp(least) >= 0
 }
 
 // expired judges that an invoice is said to be expired: its time was over, by the true clock too, and nothing paid it in

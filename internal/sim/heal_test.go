@@ -190,6 +190,35 @@ func (s *sim) judgeInvoice(v *invoice, f payment.Facts) {
 		}
 	}
 	s.judgeStatus(v, f)
+	s.judgeGiveBack(v, f)
+}
+
+// judgeGiveBack compares what belongs to the payer with what the chains hold.
+func (s *sim) judgeGiveBack(v *invoice, f payment.Facts) {
+	told, given := f.Invoice.Told, map[money.Currency]money.Amount{}
+	for _, back := range payment.Assess(f, s.now).GiveBack {
+		given[back.Currency()] = back
+	}
+	if told.Status == payment.Paid && v.Policy.AcceptLate {
+		return
+	}
+	for _, coin := range coins {
+		want := money.Zero(coin)
+		if v.address[coin] != "" {
+			want = sum(coin, comings(s.chains[coin].blocks, v.address[coin]), func(coming) bool { return true })
+		}
+		for _, q := range v.quotes {
+			if told.Status == payment.Paid && q.ID == told.QuoteID && q.Coin == coin {
+				want = want.Sub(q.Due)
+			}
+		}
+		if want.Sign() < 0 || told.Marks.Has(payment.MarkReversed) {
+			want = money.Zero(coin)
+		}
+		if got := money.Zero(coin).Add(given[coin]); !got.Equal(want) {
+			s.violate("invoice %d in status %d gives back %s, the chain says %s", v.n, told.Status, got, want)
+		}
+	}
 }
 
 func (s *sim) judgeStatus(v *invoice, f payment.Facts) {
@@ -200,13 +229,15 @@ func (s *sim) judgeStatus(v *invoice, f payment.Facts) {
 		s.violate("invoice %d is in status %d at the end", v.n, told.Status)
 	case sure != nil && v.CancelledAt.IsZero() && told.Status != payment.Paid:
 		s.violate("invoice %d was paid in time and is in status %d", v.n, told.Status)
+	case s.audit.surelyLate(v) && v.CancelledAt.IsZero() && told.Status != payment.Paid:
+		s.violate("invoice %d was paid late, which its application takes, and is in status %d", v.n, told.Status)
 	case !v.CancelledAt.IsZero() && told.Status == payment.Paid:
 		s.violate("invoice %d was cancelled and is paid", v.n)
 	}
 	switch {
 	case v.dirty:
 		s.hit("judged: clock was wrong")
-	case sure != nil:
+	case sure != nil, s.audit.surelyLate(v):
 		s.hit("judged: surely paid")
 	case told.Status == payment.Expired:
 		s.hit("judged: expired")

@@ -141,7 +141,7 @@ func newSim(ctx context.Context, dir string, seed uint64, bug string) (*sim, err
 	s.meanwhileOdds = []int{20, 60, 200}[s.rng.IntN(3)]
 	s.glitchOdds = []int{40, 150, 1 << 20}[s.rng.IntN(3)]
 	s.crashEvery = []int{200, 1500, seldom}[s.rng.IntN(3)] // calls of ports
-	s.jumps = s.chance(35)
+	s.jumps = s.chance(25)
 	s.runTwice = s.chance(25)
 	s.audit = newAuditor(s)
 	for _, coin := range coins {
@@ -315,8 +315,9 @@ func (s *sim) provision() error {
 
 // A quoted price, in cents of a dollar; zero while nobody can be trusted.
 type quoted struct {
-	cents int64
-	out   bool
+	cents       int64
+	least, most int64 // so far
+	out         bool
 }
 
 func (s *sim) price(coin, currency money.Currency) (payment.Price, error) {

@@ -226,6 +226,9 @@ func (s *sim) nature() {
 func (s *sim) notePrices() {
 	for _, coin := range coins {
 		q := s.rates[coin]
+		if q.most = max(q.most, q.cents); q.least == 0 || q.cents < q.least {
+			q.least = q.cents
+		}
 		for _, currency := range []money.Currency{money.KRW, money.USD} {
 			was := q.out
 			q.out = false
@@ -358,6 +361,12 @@ func (s *sim) page() {
 			}
 		}
 	case 3:
+		if len(v.quotes) > 0 && v.Told.Deposit != 0 && v.cookie == "" {
+			coin := v.quotes[0].Coin
+			cookie, err := s.p.desk.SetRefundAddress(s.ctx, v.ID, engine.RefundChange{Coin: coin, Address: s.refundAddress(coin)})
+			v.cookie = cookie
+			s.did("refund address", err)
+		}
 		err := s.p.desk.Cancel(s.ctx, v.ID, v.cookie)
 		s.did("cancel", err)
 	case 4:
