@@ -275,9 +275,9 @@ func (a *auditor) swapDeposit(d payment.Deposit) {
 		a.s.violate("invoice %d: deposit %s of %s was never sent", v.n, d.Ref, d.Amount)
 	}
 	if d.State == payment.Confirmed && was.State != payment.Confirmed && d.TxID != "" {
-		need := v.Policy.Depths[coin].Blocks
+		need := v.Policy.Depths[coin]
 		if !a.everDeep(d, need) {
-			a.s.violate("invoice %d: deposit %s is confirmed, but was not %d deep since the last look", v.n, d.Ref, need)
+			a.s.violate("invoice %d: deposit %s is confirmed, but was not %+v deep since the last look", v.n, d.Ref, need)
 		}
 	}
 }
@@ -300,9 +300,10 @@ func (a *auditor) wasSent(d payment.Deposit) bool {
 	return d.TxID == "" && !hidden.Less(d.Amount)
 }
 
-func (a *auditor) everDeep(d payment.Deposit, need int) bool {
-	for _, blocks := range a.s.chains[d.Amount.Currency()].versions {
-		for _, c := range comings(blocks, d.Address) {
+func (a *auditor) everDeep(d payment.Deposit, need payment.Depth) bool {
+	ch := a.s.chains[d.Amount.Currency()]
+	for _, blocks := range ch.versions {
+		for _, c := range ch.comings(blocks, d.Address) {
 			if c.tx.id == d.TxID && c.deep(need) {
 				return true
 			}
@@ -422,9 +423,9 @@ func (a *auditor) paid(v *invoice) {
 		a.s.violate("invoice %d was cancelled and is paid", v.n)
 	}
 	for _, q := range v.quotes {
-		need := v.Policy.Depths[q.Coin].Blocks
+		need := v.Policy.Depths[q.Coin]
 		for _, blocks := range a.s.chains[q.Coin].versions {
-			got := sum(q.Coin, comings(blocks, q.Address), func(c coming) bool {
+			got := sum(q.Coin, a.s.chains[q.Coin].comings(blocks, q.Address), func(c coming) bool {
 				return c.deep(need) && (v.dirty || !c.tx.at.After(v.latest()))
 			})
 			if !got.Less(enough(q, v.Policy)) {
@@ -453,14 +454,14 @@ func (a *auditor) worth(v *invoice, most bool) *big.Rat {
 		if v.address[coin] == "" {
 			continue
 		}
-		c, need := a.s.chains[coin], v.Policy.Depths[coin].Blocks
+		c, need := a.s.chains[coin], v.Policy.Depths[coin]
 		versions, cents := c.versions, a.s.rates[coin].most
 		if !most {
 			versions, cents = [][]*truthBlock{c.blocks}, a.s.rates[coin].least
 		}
 		best := money.Zero(coin)
 		for _, blocks := range versions {
-			got := sum(coin, comings(blocks, v.address[coin]), func(c coming) bool { return c.deep(need) })
+			got := sum(coin, a.s.chains[coin].comings(blocks, v.address[coin]), func(c coming) bool { return c.deep(need) })
 			if best.Less(got) {
 				best = got
 			}
@@ -479,7 +480,7 @@ func (a *auditor) worth(v *invoice, most bool) *big.Rat {
 func (a *auditor) surelyLate(v *invoice) bool {
 	late := false
 	for _, coin := range coins {
-		for _, c := range comings(a.s.chains[coin].blocks, v.address[coin]) {
+		for _, c := range a.s.chains[coin].comings(a.s.chains[coin].blocks, v.address[coin]) {
 			late = late || c.tx.at.After(v.latest())
 		}
 	}
@@ -526,16 +527,16 @@ func (a *auditor) sure(v *invoice, deepOnly bool) *payment.Quote {
 	}
 	for i, q := range v.quotes {
 		c := a.s.chains[q.Coin]
-		need := 0
+		need := payment.Depth{}
 		if deepOnly {
-			need = v.Policy.Depths[q.Coin].Blocks
+			need = v.Policy.Depths[q.Coin]
 		}
-		all := comings(c.blocks, q.Address)
+		all := c.comings(c.blocks, q.Address)
 		until := q.Deadline
 		if a.onlyQuote(v, i) {
 			until = moved(q, all)
 		}
-		got := sum(q.Coin, all, func(c coming) bool { return !c.block.Time.After(until) && (need == 0 || c.deep(need)) })
+		got := sum(q.Coin, all, func(c coming) bool { return !c.block.Time.After(until) && (!deepOnly || c.deep(need)) })
 		if got.Sign() > 0 && !got.Less(enough(q, v.Policy)) {
 			return &v.quotes[i]
 		}

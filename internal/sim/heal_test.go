@@ -16,6 +16,7 @@ func (s *sim) heal() error {
 	s.calm, s.offset, s.signerDown = true, 0, false
 	for _, coin := range coins {
 		s.rates[coin].out = false
+		s.chains[coin].stalled = false
 		for _, n := range s.chains[coin].nodes {
 			n.set(fine)
 		}
@@ -168,7 +169,7 @@ func (s *sim) judgeInvoice(v *invoice, f payment.Facts) {
 	}
 	for _, coin := range coins {
 		c := s.chains[coin]
-		there := sum(coin, comings(c.blocks, v.address[coin]), func(coming) bool { return true })
+		there := sum(coin, c.comings(c.blocks, v.address[coin]), func(coming) bool { return true })
 		if v.address[coin] == "" {
 			there = money.Zero(coin)
 		}
@@ -205,7 +206,7 @@ func (s *sim) judgeGiveBack(v *invoice, f payment.Facts) {
 	for _, coin := range coins {
 		want := money.Zero(coin)
 		if v.address[coin] != "" {
-			want = sum(coin, comings(s.chains[coin].blocks, v.address[coin]), func(coming) bool { return true })
+			want = sum(coin, s.chains[coin].comings(s.chains[coin].blocks, v.address[coin]), func(coming) bool { return true })
 		}
 		for _, q := range v.quotes {
 			if told.Status == payment.Paid && q.ID == told.QuoteID && q.Coin == coin {
@@ -254,7 +255,7 @@ func (s *sim) judgeStatus(v *invoice, f payment.Facts) {
 		return
 	}
 	q := v.quotes[i]
-	total = sum(q.Coin, comings(s.chains[q.Coin].blocks, q.Address), func(coming) bool { return true })
+	total = sum(q.Coin, s.chains[q.Coin].comings(s.chains[q.Coin].blocks, q.Address), func(coming) bool { return true })
 	if told.Seen != total.Units() || told.Confirmed != total.Units() {
 		s.violate("invoice %d tells %s seen and %s confirmed of %s", v.n, told.Seen, told.Confirmed, total.Units())
 	}

@@ -149,6 +149,9 @@ func newSim(ctx context.Context, dir string, seed uint64, bug string) (*sim, err
 		c.tipAge, c.every = 6*time.Hour, 10*time.Minute
 		if coin == money.ETH {
 			c.tipAge, c.every = 2*time.Hour, 4*time.Minute
+			if s.chance(40) {
+				c.finality = 4 + uint64(s.rng.IntN(30))
+			}
 		}
 		for i := range 1 + s.rng.IntN(3) {
 			e := c.fake.Endpoint
@@ -283,6 +286,9 @@ func (s *sim) provision() error {
 			name, origins := fmt.Sprint("App ", i), []string{fmt.Sprintf("https://shop%d%d.example", m, i)}
 			depths := []payment.DepthRule{
 				{Coin: money.BTC, Depth: payment.Depth{Blocks: 1 + s.rng.IntN(4)}}, {Coin: money.ETH, Depth: payment.Depth{Blocks: 1 + s.rng.IntN(12)}},
+			}
+			if s.chains[money.ETH].finality > 0 && s.chance(50) {
+				depths[1].Depth = payment.Depth{Final: true, Stall: 64 * s.rng.IntN(2)}
 			}
 			late, extra, form := s.chance(30), s.rng.IntN(16), s.chance(30)
 			app, err := s.p.desk.AddApplication(s.ctx, merchant.ID, engine.Change{Name: &name, Origins: &origins,

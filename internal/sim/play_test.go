@@ -168,7 +168,7 @@ func (s *sim) reorg(c *truth) {
 		depth = 4 + s.rng.IntN(9)
 		s.hit("reorg of 4 to 12")
 	}
-	depth = min(depth, len(c.blocks)-2)
+	depth = min(depth, len(c.blocks)-2, int(c.tip().Height-c.final)) // what is final stays
 	if depth < 1 {
 		return
 	}
@@ -200,7 +200,12 @@ func (s *sim) reorg(c *truth) {
 // nature is what no person does.
 func (s *sim) nature() {
 	c := s.chains[coins[s.rng.IntN(2)]]
-	switch s.rng.IntN(4) {
+	switch s.rng.IntN(5) {
+	case 4:
+		if c.finality > 0 {
+			c.stalled = s.chance(50)
+			s.hit("finality stalls or goes on")
+		}
 	case 0, 1:
 		s.reorg(c)
 	case 2:

@@ -11,6 +11,7 @@ import (
 	"github.com/pipe-pg/pipe/internal/chain"
 	"github.com/pipe-pg/pipe/internal/chain/chaintest"
 	"github.com/pipe-pg/pipe/internal/money"
+	"github.com/pipe-pg/pipe/internal/payment"
 )
 
 // A sent is one output that somebody really sent to one of our addresses.
@@ -53,6 +54,9 @@ type truth struct {
 	tipAge   time.Duration
 	every    time.Duration // mean time between blocks
 	lastMine time.Time
+	final    uint64 // height that the chain calls irreversible; 0: it calls none so
+	finality uint64 // how far behind the tip that is; 0: never
+	stalled  bool   // it does not move
 }
 
 func newTruth(coin money.Currency, network money.Network, now time.Time) *truth {
@@ -95,6 +99,10 @@ func (c *truth) grow(n int, coinbase *sentTx) {
 		}
 		c.hashes[b.Hash] = true
 		c.blocks = append(c.blocks, b)
+	}
+	if height := c.tip().Height; c.finality > 0 && !c.stalled && height > c.finality {
+		c.final = max(c.final, height-c.finality)
+		c.fake.SetFinal(c.final)
 	}
 	c.version()
 }
@@ -174,15 +182,16 @@ type coming struct {
 	*sent
 	block *truthBlock
 	depth int
+	final bool
 }
 
 // comings are the outputs to an address on a version of the chain.
-func comings(blocks []*truthBlock, to string) (all []coming) {
+func (c *truth) comings(blocks []*truthBlock, to string) (all []coming) {
 	for _, b := range blocks {
 		for _, tx := range b.txs {
 			for _, o := range tx.outs {
 				if o.to == to {
-					all = append(all, coming{o, b, int(blocks[len(blocks)-1].Height-b.Height) + 1})
+					all = append(all, coming{o, b, int(blocks[len(blocks)-1].Height-b.Height) + 1, b.Height <= c.final})
 				}
 			}
 		}
@@ -190,12 +199,15 @@ func comings(blocks []*truthBlock, to string) (all []coming) {
 	return all
 }
 
-// mature tells whether a coming counts for depth: coinbases wait for a hundred blocks.
-func (c coming) deep(need int) bool {
-	if c.coinbase && c.depth < 100 {
+// deep tells whether a coming counts: as deep as asked for, or final. Coinbases wait for a hundred blocks.
+func (c coming) deep(need payment.Depth) bool {
+	switch {
+	case c.coinbase && c.depth < 100:
 		return false
+	case need.Final:
+		return c.final || need.Stall > 0 && c.depth >= need.Stall
 	}
-	return c.depth >= need
+	return c.depth >= need.Blocks
 }
 
 func sum(coin money.Currency, all []coming, counts func(coming) bool) money.Amount {
