@@ -131,3 +131,25 @@ func TestHostileOrder(t *testing.T) {
 		}
 	}
 }
+
+// TestC12TenExtensions: more time is given ten times, for the same address.
+func TestC12TenExtensions(t *testing.T) {
+	desk, app := realDesk(t)
+	inv, err := desk.Create(t.Context(), app, engine.Create{PriceCurrency: "KRW", Price: "10500", OrderID: "O-1", CallbackURL: "https://shop.example/cb"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, _ := served(t, func(o *Options) { o.Desk, o.Nets = desk, desk.Nets })
+	wantRedirect(t, ask(h, "POST", basePath(inv.ID)+"/coin", url.Values{"coin": {"BTC"}}), pagePath(inv.ID))
+	for i := range 10 {
+		before, err := desk.Page(t.Context(), inv.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantRedirect(t, ask(h, "POST", basePath(inv.ID)+"/more", url.Values{}), pagePath(inv.ID))
+		after, err := desk.Page(t.Context(), inv.ID)
+		if err != nil || after.Quote.ID == before.Quote.ID || after.Quote.Address != before.Quote.Address || after.Quote.Deadline.Before(before.Quote.Deadline) {
+			t.Fatalf("extension %d: %v %+v", i+1, err, after.Quote)
+		}
+	}
+}

@@ -84,10 +84,10 @@ func (d *door) follow(r *http.Request, id payment.ID, f *web.Feed, t feedTail) e
 
 // leftQuietly drops an error that only says that the reader left.
 func leftQuietly(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 func (d *door) state(r *http.Request, id payment.ID) (version string, body []byte, err error) {

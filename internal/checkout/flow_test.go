@@ -269,7 +269,9 @@ func TestPagesAreLimited(t *testing.T) {
 
 func TestPanel(t *testing.T) {
 	panel := &Panel{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.FormValue("back"), 303) }),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, r.FormValue("back"), http.StatusSeeOther)
+		}),
 		Render: func(v engine.View, back string) (template.HTML, error) {
 			return template.HTML(`<form method="post" action="/demo/pay"><input name="back" value="` + back + `"><button>Pay</button></form>`), nil
 		},

@@ -73,6 +73,8 @@ type pay struct {
 	Address                       string
 	Fours                         []string
 	Link                          template.URL
+	App                           template.URL // MetaMask's own link, for phones; "" for other coins
+	ChainHex, ValueHex            string       // what wallets in the browser are asked for; "" for other coins
 	Both, Only                    template.HTML
 	Deadline                      string
 	Exchange, CanExchange         bool

@@ -17,8 +17,9 @@ func payable(s State) bool {
 	switch s {
 	case StateAwait, StateEnding, StateDropped, StatePartial:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // payOf is where and how much to pay, and in a lapsed state, how to go on.
@@ -42,6 +43,10 @@ func (d *door) payOf(c web.Catalogue, v engine.View, state State) (*pay, error) 
 	}
 	ask := request{Network: q.Network, Address: q.Address, Amount: due, Label: v.Application.Name, Message: v.Invoice.OrderName}
 	p.Link = template.URL(ask.link()) // scheme, checked address, number, and percent-encoded text
+	if q.Coin == money.ETH {
+		p.App = template.URL(ask.app())
+		p.ChainHex, p.ValueHex = ask.chainHex(), "0x"+due.Big().Text(16)
+	}
 	var err error
 	p.Both, err = drawQR(ask.code(), c.Say("qr.alt.both", "a", p.Amount, "address", p.Address))
 	if err != nil {

@@ -173,8 +173,9 @@ func (s State) Attention() bool {
 	switch s {
 	case StateReversed, StateShort, StateExpired, StateLate, StateDropped, StateLapsed, StatePartial, StateEnding:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // Done tells whether the invoice is paid. For templates.

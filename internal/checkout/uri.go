@@ -2,6 +2,7 @@ package checkout
 
 import (
 	"net/url"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -42,6 +43,20 @@ func (r request) code() string {
 		return "ethereum:" + r.Address + "@" + r.Network.Name() + "?value=" + r.Amount.Units()
 	}
 	return r.Address
+}
+
+// app is the link that MetaMask's app takes from any browser, with the chain id and the amount in wei.
+func (r request) app() string {
+	return "https://link.metamask.io/send/" + r.Address + "@" + r.Network.Name() + "?value=" + r.Amount.Units()
+}
+
+// chainHex is the chain id as wallets name it (EIP-695), "" where the network has none.
+func (r request) chainHex() string {
+	id, err := strconv.ParseUint(r.Network.Name(), 10, 64)
+	if err != nil {
+		return ""
+	}
+	return "0x" + strconv.FormatUint(id, 16)
 }
 
 // percent encodes all but unreserved characters (RFC 3986): spaces as %20, which every wallet reads, never as a plus.

@@ -54,7 +54,7 @@ func TestTexts(t *testing.T) {
 			t.Errorf("%s: %q is not Korean", key, korean)
 		}
 		for _, word := range latin.FindAllString(holes.ReplaceAllString(korean, ""), -1) {
-			if !map[string]bool{"ID": true, "QR": true, "PIPE": true}[word] {
+			if !map[string]bool{"ID": true, "QR": true, "PIPE": true, "MetaMask": true}[word] {
 				t.Errorf("%s: %q has a foreign word %s", key, korean, word)
 			}
 		}

@@ -42,10 +42,10 @@ const axeRun = `axe.run(document,{runOnly:['wcag2a','wcag2aa','wcag21a','wcag21a
 	.then(r=>JSON.stringify({v:r.violations.map(one),i:r.incomplete.map(one),p:r.passes.length}));
 	function one(x){return x.id+': '+x.nodes.map(n=>n.target.join(' ')+' '+(n.any.concat(n.all,n.none).map(c=>c.message).join('; '))).join(' | ')}`
 
-// An accessibility is axe-core's judgement, in the page that it runs in. It is loaded in each page anew.
-type accessibility struct{ source string }
+// An axeCore is axe-core's judgement, in the page that it runs in. It is loaded in each page anew.
+type axeCore struct{ source string }
 
-func loadAxe(t *testing.T) *accessibility {
+func loadAxe(t *testing.T) *axeCore {
 	t.Helper()
 	path := checker(t, "axe-core/axe.min.js")
 	if path == "" {
@@ -55,14 +55,14 @@ func loadAxe(t *testing.T) *accessibility {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &accessibility{string(b)}
+	return &axeCore{string(b)}
 }
 
 // reviewed are what axe cannot decide and a person did, by the beginning of its line: the reason follows.
 var reviewed = map[string]string{}
 
 // judge fails the test for each violation and for each incomplete that nobody reviewed.
-func (a *accessibility) judge(t *testing.T, ctx context.Context, name string) {
+func (a *axeCore) judge(t *testing.T, ctx context.Context, name string) {
 	t.Helper()
 	if a == nil {
 		return

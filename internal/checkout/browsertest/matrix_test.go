@@ -109,7 +109,7 @@ var (
 )
 
 // koreanMayHave are the Latin words that Korean pages have: names, units, and what the shop wrote.
-var koreanMayHave = map[string]bool{"BTC": true, "ETH": true, "KST": true, "ID": true, "QR": true, "PIPE": true, "English": true}
+var koreanMayHave = map[string]bool{"BTC": true, "ETH": true, "KST": true, "ID": true, "QR": true, "PIPE": true, "English": true, "MetaMask": true}
 
 // words reads the text of the page as a payer sees it.
 func words(t *testing.T, ctx context.Context, name string) {

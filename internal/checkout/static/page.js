@@ -194,6 +194,91 @@
     else old();
   });
 
+  // --- wallets in this browser (EIP-6963), and links to wallet apps ---
+  const found = new Map(); // by the id that a wallet announces for this page
+  let note = '';
+  let busy = false;
+  let sent = ''; // what was sent: it is not offered again
+  let help = false;
+  const wallets = () => {
+    if ($('wallet-help')) $('wallet-help').hidden = !help;
+    const box = $('wallets');
+    if (!box) return;
+    const done = sent === box.dataset.to + box.dataset.value && data().state !== 'dropped';
+    box.hidden = found.size === 0;
+    box.querySelectorAll('button').forEach((b) => b.remove());
+    $('wallet-note').textContent = note;
+    $('wallet-note').hidden = !note;
+    if (done) return;
+    found.forEach((w, id) => {
+      const button = document.createElement('button');
+      button.type = 'button';
+      button.className = 'button';
+      button.id = 'wallet-' + id;
+      button.disabled = busy;
+      if (/^data:image\//i.test(w.info.icon || '')) {
+        const icon = document.createElement('img'); // as an image an icon cannot run what it holds
+        icon.src = w.info.icon;
+        icon.alt = '';
+        button.append(icon);
+      }
+      button.append(String(w.info.name || '').slice(0, 40));
+      button.onclick = () => spend(w.provider);
+      box.append(button);
+    });
+  };
+  const noted = (text, working) => {
+    note = text;
+    busy = working;
+    wallets();
+    say(text, false);
+  };
+  const failure = (e, d) => {
+    const code = e && (e.code || (e.data && e.data.originalError && e.data.originalError.code));
+    const text = String((e && e.message) || '');
+    if (code === 4001) return d.no;
+    if (code === -32002) return d.pending;
+    if (code === 'chain' || code === 4901 || code === 4902) return d.wrong;
+    if (code === -32003 || /insufficient (funds|balance)/i.test(text)) return d.funds;
+    return d.failed;
+  };
+  // The wallet is given the server's own address and value, and only if the page still asks for them.
+  const spend = async (provider) => {
+    const d = Object.assign({}, $('wallets').dataset);
+    const call = (method, params) => provider.request({ method, params: params || [] });
+    const right = async () => Number(await call('eth_chainId')) === Number(d.chain);
+    noted(d.ask, true);
+    try {
+      const from = (await call('eth_requestAccounts'))[0];
+      if (!from) throw new Error('no account');
+      if (!(await right())) {
+        await call('wallet_switchEthereumChain', [{ chainId: d.chain }]).catch(() => {});
+        if (!(await right())) throw Object.assign(new Error('wrong chain'), { code: 'chain' });
+      }
+      const now = $('wallets');
+      if (!now || now.dataset.to !== d.to || now.dataset.value !== d.value) { noted('', false); return; }
+      await call('eth_sendTransaction', [{ from, to: d.to, value: d.value }]);
+      sent = d.to + d.value;
+      noted(d.sent, false);
+    } catch (e) {
+      noted(failure(e, d), false);
+    }
+  };
+  window.addEventListener('eip6963:announceProvider', (e) => {
+    const w = e.detail;
+    if (!w || !w.info || !w.provider || typeof w.provider.request !== 'function' || found.size >= 12) return;
+    found.set(String(w.info.uuid), w);
+    wallets();
+  });
+  document.addEventListener('click', (e) => {
+    if (!e.target.closest || !e.target.closest('[data-wallet]')) return;
+    window.setTimeout(() => { // still here: no wallet took the link
+      if (document.hidden) return;
+      help = true;
+      wallets();
+    }, 1500);
+  });
+
   // --- how the page ends: the way it was really opened ---
   const over = () => ['choose', 'await', 'ending', 'lapsed', 'dropped', 'partial'].indexOf(data().state) < 0;
   const leave = () => {
@@ -242,7 +327,7 @@
 
   // --- what a fresh part of the page needs ---
   const enhance = () => {
-    live().querySelectorAll('[data-copy]').forEach((b) => { b.hidden = false; });
+    wallets();
     if (framed || popup) {
       const back = data().back;
       live().querySelectorAll('a[href]').forEach((a) => {
@@ -265,6 +350,7 @@
   $('ask-stay').onclick = () => $('ask').close();
 
   enhance();
+  window.dispatchEvent(new Event('eip6963:requestProvider'));
   window.setInterval(tick, 1000);
   connect();
   post('ready');
