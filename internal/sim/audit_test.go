@@ -25,6 +25,7 @@ type auditor struct {
 	list     []*invoice
 	owner    map[string]*invoice // by address
 	released map[string]payment.Address
+	order    []payment.Address // of release
 	cursor   map[money.Network][]chain.Block
 	posted   map[string]bool
 	deposits map[string]payment.Deposit // by network and ref
@@ -189,6 +190,7 @@ func (a *auditor) addAddresses(all []payment.Address) {
 			a.s.violate("address %s was released twice", ad.Address)
 		}
 		a.released[ad.Address] = ad
+		a.order = append(a.order, ad)
 	}
 }
 
@@ -202,6 +204,11 @@ func (a *auditor) giveAddress(ad payment.Address, g engine.GiveAddress) {
 	}
 	a.owner[ad.Address] = v
 	coin := g.Network.Coin()
+	for _, c := range a.s.chains[coin].comings(a.s.chains[coin].blocks, ad.Address) {
+		if slices.ContainsFunc(a.cursor[g.Network], func(b chain.Block) bool { return b.Hash == c.block.Hash }) {
+			a.s.violate("invoice %d got an address to which coins had come before", v.n)
+		}
+	}
 	a.s.given[coin] = append(a.s.given[coin], ad.Address)
 }
 

@@ -421,6 +421,9 @@ func (s *sim) payer() {
 	case q.Coin == money.ETH && n < 25:
 		c.pay(s.now, true, out)
 		s.hit("contract pays")
+	case n > 97:
+		s.stray()
+		return
 	default:
 		c.pay(s.now, false, out)
 	}
@@ -428,6 +431,18 @@ func (s *sim) payer() {
 		s.hit("late payment")
 	}
 	s.tracef("invoice %d gets %s", v.n, out.Amount)
+}
+
+// stray sends coins to an address that no invoice has yet.
+func (s *sim) stray() {
+	ad := s.audit.order[s.rng.IntN(len(s.audit.order))]
+	coin := ad.Network.Coin()
+	if s.audit.owner[ad.Address] != nil {
+		return
+	}
+	s.chains[coin].pay(s.now, false, chaintest.Out{Address: ad.Address, Amount: money.OfBig(coin, money.DueUnit(coin).Big())})
+	s.hit("stray coins")
+	s.tracef("%s: stray coins", coin)
 }
 
 // amount is what a payer sends for a quote: exact, or not.

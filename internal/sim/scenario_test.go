@@ -1,7 +1,10 @@
 package sim_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"testing"
 	"time"
 
@@ -76,6 +79,58 @@ func TestAddressesReleasedAfterAClockRanAheadAreWatched(t *testing.T) {
 	s.look(money.BTC)
 	if last.Told.Status != payment.Paid {
 		t.Errorf("the invoice is in status %d", last.Told.Status)
+	}
+}
+
+// An old copy of the database beside the newest journal of the signer: no address is given a second time, and what was
+// given in the history that was lost is given to nobody.
+func TestOldBackupReusesNoAddress(t *testing.T) {
+	s := calmSim(t)
+	if err := s.boot(); err != nil { // a database whose log is folded in
+		t.Fatal(err)
+	}
+	s.p.courier.Wait()
+	if err := errors.Join(s.p.store.Close(), s.p.signer.Close()); err != nil {
+		t.Fatal(err)
+	}
+	old, err := os.ReadFile(s.database())
+	if err != nil {
+		t.Fatal(err)
+	}
+	reopen := func() {
+		t.Helper()
+		s.p = nil
+		if err := s.boot(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reopen()
+	lost := map[string]bool{}
+	for range 30 { // beyond one pool, so that the journal moves on
+		lost[s.open(t, money.BTC).address[money.BTC]] = true
+		s.did("pool", s.p.pool.Step(s.ctx))
+	}
+	if err := errors.Join(s.p.store.Close(), s.p.signer.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.database(), old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, end := range []string{"-wal", "-shm"} {
+		if err := os.Remove(s.database() + end); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	s.audit = newAuditor(s)
+	s.audit.apps = s.apps
+	s.notePrices()
+	reopen()
+	s.did("pool", s.p.pool.Step(s.ctx))
+	for range 12 {
+		v := s.open(t, money.BTC)
+		if lost[v.address[money.BTC]] {
+			t.Errorf("invoice %d got an address of the lost history", v.n)
+		}
 	}
 }
 
