@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -70,7 +71,7 @@ func colours(t *testing.T, ctx context.Context, colour string) {
 
 // TestC9Matrix draws every state in both languages, light and dark, at 320, 768 and 1280 px, and looks for what breaks in
 // all of them: axe's rules (C9), sideways scrolling (C13), small targets (C14), policy violations (C23), foreign words
-// (C21), and "complete" where nothing is (C22).
+// (C21), and "complete" where nothing is (C22). PIPE_PICTURES names a directory that keeps the pictures.
 func TestC9Matrix(t *testing.T) {
 	s := serve(t, nil)
 	ctx := tab(t)
@@ -96,6 +97,9 @@ func TestC9Matrix(t *testing.T) {
 					at := name + "-" + colour + "-" + map[int64]string{320: "320", 768: "768", 1280: "1280"}[width]
 					looks(t, ctx, at)
 					axe.judge(t, ctx, at)
+					if dir := pictures(); dir != "" {
+						keep(t, ctx, filepath.Join(dir, at+".png"))
+					}
 				}
 			}
 		}
