@@ -57,7 +57,8 @@ type sim struct {
 	given  map[money.Currency][]string
 	reused map[money.Network]payment.Address
 
-	calm          bool // no faults any more
+	calm          bool       // no faults: before they begin, and when they are over
+	first         sync.Mutex // see portReader.BlockAt
 	nested        bool
 	meanwhileOdds int
 	glitchOdds    int

@@ -286,6 +286,10 @@ func (r portReader) Head(ctx context.Context) (h chain.Head, err error) {
 }
 
 func (r portReader) BlockAt(ctx context.Context, height uint64) (b chain.Block, err error) {
+	if r.p.s.calm { // the first blocks of all are read several at once
+		r.p.s.first.Lock()
+		defer r.p.s.first.Unlock()
+	}
 	err = r.p.call("BlockAt", readWays, func() (err error) { b, err = r.r.BlockAt(ctx, height); return err })
 	return b, err
 }

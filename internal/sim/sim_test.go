@@ -18,7 +18,7 @@ var (
 	seedFlag  = flag.Uint64("sim.seed", 0, "play this seed only, and print its trace if it fails (0: several)")
 	firstFlag = flag.Uint64("sim.first", 1, "first seed of several; 0: drawn from the clock")
 	forFlag   = flag.Duration("sim.for", 20*time.Second, "how long to play seeds")
-	stepsFlag = flag.Int("sim.steps", 1200, "steps of a play before it heals")
+	stepsFlag = flag.Int("sim.steps", 1200/raceShare, "steps of a play before it heals")
 	traceFlag = flag.Int("sim.trace", 60, "lines of the trace to print of a failure; 0: all")
 )
 
