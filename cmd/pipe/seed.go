@@ -14,6 +14,7 @@ import (
 type seedCommand struct {
 	Create  seedCreateCommand  `cmd:"" help:"Make a new seed and print its recovery phrase, once."`
 	Restore seedRestoreCommand `cmd:"" help:"Bring a seed back from its recovery phrase, read from standard input."`
+	Epoch   seedEpochCommand   `cmd:"" help:"After bringing back an older database: give up every address that is free in it."`
 }
 
 // maxPhrase bounds what is read of a recovery phrase, in bytes.
@@ -67,6 +68,28 @@ func (seedRestoreCommand) Run(e *env) error {
 		return err
 	}
 	_, err = fmt.Fprintf(e.stdout, "The seed is back in %s.\n", dir)
+	return err
+}
+
+type seedEpochCommand struct{}
+
+// Run begins a new epoch in the journal. Which of an older database's free addresses were given since it was copied nobody
+// can tell, so at the next start none of them is given any more. The server must not be running.
+func (seedEpochCommand) Run(e *env) (err error) {
+	o, _, err := e.signer()
+	if err != nil {
+		return err
+	}
+	s, err := signer.Open(o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	epoch, err := s.NewEpoch(e.ctx)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.stdout, "Epoch %d begins: addresses released before it and not given yet are given up at the next start.\n", epoch)
 	return err
 }
 
