@@ -73,19 +73,13 @@ func (seedRestoreCommand) Run(e *env) error {
 
 type seedEpochCommand struct{}
 
-// Run begins a new epoch in the journal. Which of an older database's free addresses were given since it was copied nobody
-// can tell, so at the next start none of them is given any more. The server must not be running.
-func (seedEpochCommand) Run(e *env) (err error) {
-	o, _, err := e.signer()
+// Run begins a new epoch. The server must not be running.
+func (seedEpochCommand) Run(e *env) error {
+	c, log, err := e.config()
 	if err != nil {
 		return err
 	}
-	s, err := signer.Open(o)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	epoch, err := s.NewEpoch(e.ctx)
+	epoch, err := app.NewEpoch(e.ctx, c, app.Options{Log: log})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -33,6 +34,18 @@ func (a *App) openSigner() error {
 		a.ports.signer = a.opts.Wrap.Signer(s)
 	}
 	return nil
+}
+
+// NewEpoch begins a new epoch in the signer's journal, for an older database that was brought back: which of its free
+// addresses were given since it was copied nobody can tell, so from the next start none of them is given any more. It
+// needs the signer to itself.
+func NewEpoch(ctx context.Context, c Config, o Options) (epoch uint64, err error) {
+	s, err := signer.Open(c.SignerOptions(o))
+	if err != nil {
+		return 0, fmt.Errorf("open signer: %w", err)
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return s.NewEpoch(ctx)
 }
 
 // SignerOptions say where the embedded signer lives and what opens it.
