@@ -1,12 +1,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/pipe-pg/pipe/internal/app"
 	"github.com/pipe-pg/pipe/internal/engine"
 	"github.com/pipe-pg/pipe/internal/money"
 	"github.com/pipe-pg/pipe/internal/payment"
@@ -154,27 +154,24 @@ type appAddCommand struct {
 	settings
 }
 
-func (c appAddCommand) Run(e *env) (err error) {
+func (c appAddCommand) Run(e *env) error {
 	change, err := c.change()
 	if err != nil {
 		return err
 	}
-	a, err := e.desk()
-	if err != nil {
+	return e.withDesk(func(a *app.App) error {
+		made, err := a.Desk.AddApplication(e.ctx, payment.ID(strings.ToUpper(c.Merchant)), change)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			view := viewOf(made.Application)
+			view.APIKey, view.Secret = made.Key, made.Secret
+			return e.json(view)
+		}
+		_, err = fmt.Fprintf(e.stdout, "application     %s\napi key         %s\ncallback secret %s\n\nKey and secret are shown only now.\n", made.ID, made.Key, made.Secret)
 		return err
-	}
-	defer func() { err = errors.Join(err, a.Close()) }()
-	made, err := a.Desk.AddApplication(e.ctx, payment.ID(strings.ToUpper(c.Merchant)), change)
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		view := viewOf(made.Application)
-		view.APIKey, view.Secret = made.Key, made.Secret
-		return e.json(view)
-	}
-	_, err = fmt.Fprintf(e.stdout, "application     %s\napi key         %s\ncallback secret %s\n\nKey and secret are shown only now.\n", made.ID, made.Key, made.Secret)
-	return err
+	})
 }
 
 type appSetCommand struct {
@@ -183,56 +180,50 @@ type appSetCommand struct {
 	settings
 }
 
-func (c appSetCommand) Run(e *env) (err error) {
+func (c appSetCommand) Run(e *env) error {
 	change, err := c.change()
 	if err != nil {
 		return err
 	}
-	a, err := e.desk()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, a.Close()) }()
-	app, err := a.Desk.SetApplication(e.ctx, payment.ID(strings.ToUpper(c.Application)), change)
-	if err != nil {
-		return err
-	}
-	return e.show(c.JSON, viewOf(app))
+	return e.withDesk(func(a *app.App) error {
+		set, err := a.Desk.SetApplication(e.ctx, payment.ID(strings.ToUpper(c.Application)), change)
+		if err != nil {
+			return err
+		}
+		return e.show(c.JSON, viewOf(set))
+	})
 }
 
 type appListCommand struct {
 	JSON bool `help:"Answer in JSON."`
 }
 
-func (c appListCommand) Run(e *env) (err error) {
-	a, err := e.desk()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, a.Close()) }()
-	all := []appJSON{}
-	for after := payment.ID(""); ; {
-		page, err := a.Desk.Applications(e.ctx, after)
-		if err != nil {
-			return err
+func (c appListCommand) Run(e *env) error {
+	return e.withDesk(func(a *app.App) error {
+		all := []appJSON{}
+		for after := payment.ID(""); ; {
+			page, err := a.Desk.Applications(e.ctx, after)
+			if err != nil {
+				return err
+			}
+			for _, one := range page {
+				after = one.ID
+				all = append(all, viewOf(one))
+			}
+			if len(page) < engine.Batch {
+				break
+			}
 		}
-		for _, app := range page {
-			after = app.ID
-			all = append(all, viewOf(app))
+		if c.JSON {
+			return e.json(all)
 		}
-		if len(page) < engine.Batch {
-			break
+		for _, v := range all {
+			if err := e.show(false, v); err != nil {
+				return err
+			}
 		}
-	}
-	if c.JSON {
-		return e.json(all)
-	}
-	for _, v := range all {
-		if err := e.show(false, v); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 type appRotateCommand struct {
@@ -241,19 +232,16 @@ type appRotateCommand struct {
 	JSON        bool          `help:"Answer in JSON."`
 }
 
-func (c appRotateCommand) Run(e *env) (err error) {
-	a, err := e.desk()
-	if err != nil {
+func (c appRotateCommand) Run(e *env) error {
+	return e.withDesk(func(a *app.App) error {
+		key, err := a.Desk.RotateKey(e.ctx, payment.ID(strings.ToUpper(c.Application)), c.Overlap)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return e.json(map[string]string{"api_key": key})
+		}
+		_, err = fmt.Fprintf(e.stdout, "api key %s\n\nIt is shown only now. The old keys end in %s.\n", key, c.Overlap)
 		return err
-	}
-	defer func() { err = errors.Join(err, a.Close()) }()
-	key, err := a.Desk.RotateKey(e.ctx, payment.ID(strings.ToUpper(c.Application)), c.Overlap)
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return e.json(map[string]string{"api_key": key})
-	}
-	_, err = fmt.Fprintf(e.stdout, "api key %s\n\nIt is shown only now. The old keys end in %s.\n", key, c.Overlap)
-	return err
+	})
 }

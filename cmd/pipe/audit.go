@@ -1,10 +1,13 @@
 package main
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/pipe-pg/pipe/internal/app"
+	"github.com/pipe-pg/pipe/internal/engine"
 )
 
 type auditCommand struct {
@@ -12,53 +15,53 @@ type auditCommand struct {
 }
 
 // Run prints each difference; any difference is a failure.
-func (c auditCommand) Run(e *env) (err error) {
-	a, err := e.desk()
-	if err != nil {
+func (c auditCommand) Run(e *env) error {
+	return e.withDesk(func(a *app.App) error {
+		r, err := a.Auditor().Audit(e.ctx)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			err = e.json(auditJSON(r))
+		} else {
+			_, err = e.stdout.Write(auditText(r))
+		}
+		if err == nil && !r.Clean() {
+			err = fmt.Errorf("%d differences", len(r.Differences))
+		}
 		return err
+	})
+}
+
+func auditJSON(r engine.Report) map[string]any {
+	differences := []map[string]string{}
+	for _, d := range r.Differences {
+		differences = append(differences, map[string]string{"what": d.What, "text": d.Text})
 	}
-	defer func() { err = errors.Join(err, a.Close()) }()
-	r, err := a.Auditor().Audit(e.ctx)
-	if err != nil {
-		return err
+	held := map[string]string{}
+	for n, amount := range r.Held {
+		held[string(n)] = amount.Text()
 	}
-	if c.JSON {
-		differences := []map[string]string{}
-		for _, d := range r.Differences {
-			differences = append(differences, map[string]string{"what": d.What, "text": d.Text})
-		}
-		held := map[string]string{}
-		for n, amount := range r.Held {
-			held[string(n)] = amount.Text()
-		}
-		err = e.json(map[string]any{
-			"clean": r.Clean(), "entries": r.Entries, "balances": r.Balances, "deposits": r.Deposits, "addresses": r.Addresses,
-			"held": held, "differences": differences, "unchecked": append([]string{}, r.Unchecked...),
-		})
-	} else {
-		_, err = fmt.Fprintf(e.stdout, "%d entries, %d balances, %d deposits, %d addresses\n", r.Entries, r.Balances, r.Deposits, r.Addresses)
-		for _, n := range slices.Sorted(maps.Keys(r.Held)) {
-			_, err2 := fmt.Fprintf(e.stdout, "held on %s: %s\n", n, r.Held[n])
-			err = errors.Join(err, err2)
-		}
-		for _, u := range r.Unchecked {
-			_, err2 := fmt.Fprintf(e.stdout, "not checked: %s\n", u)
-			err = errors.Join(err, err2)
-		}
-		for _, d := range r.Differences {
-			_, err2 := fmt.Fprintf(e.stdout, "DIFFERENCE in %s: %s\n", d.What, d.Text)
-			err = errors.Join(err, err2)
-		}
+	return map[string]any{
+		"clean": r.Clean(), "entries": r.Entries, "balances": r.Balances, "deposits": r.Deposits, "addresses": r.Addresses,
+		"held": held, "differences": differences, "unchecked": append([]string{}, r.Unchecked...),
 	}
-	if err != nil {
-		return err
+}
+
+func auditText(r engine.Report) []byte {
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "%d entries, %d balances, %d deposits, %d addresses\n", r.Entries, r.Balances, r.Deposits, r.Addresses)
+	for _, n := range slices.Sorted(maps.Keys(r.Held)) {
+		fmt.Fprintf(&out, "held on %s: %s\n", n, r.Held[n])
 	}
-	if !r.Clean() {
-		return fmt.Errorf("%d differences", len(r.Differences))
+	for _, u := range r.Unchecked {
+		fmt.Fprintf(&out, "not checked: %s\n", u)
 	}
-	if c.JSON {
-		return nil
+	for _, d := range r.Differences {
+		fmt.Fprintf(&out, "DIFFERENCE in %s: %s\n", d.What, d.Text)
 	}
-	_, err = fmt.Fprintln(e.stdout, "no differences")
-	return err
+	if r.Clean() {
+		fmt.Fprintln(&out, "no differences")
+	}
+	return out.Bytes()
 }

@@ -75,13 +75,18 @@ func (e *env) config() (app.Config, *slog.Logger, error) {
 	return c, log, err
 }
 
-// desk opens what short commands need, beside a running server. The caller closes it.
-func (e *env) desk() (*app.App, error) {
+// withDesk opens what short commands need, beside a running server, for the time of one call.
+func (e *env) withDesk(do func(a *app.App) error) (err error) {
 	c, log, err := e.config()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return app.OpenDesk(e.ctx, c, app.Options{Log: log})
+	a, err := app.OpenDesk(e.ctx, c, app.Options{Log: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	return do(a)
 }
 
 type versionCommand struct{}

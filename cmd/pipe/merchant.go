@@ -2,10 +2,10 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
+	"github.com/pipe-pg/pipe/internal/app"
 	"github.com/pipe-pg/pipe/internal/engine"
 	"github.com/pipe-pg/pipe/internal/payment"
 )
@@ -26,56 +26,50 @@ type merchantAddCommand struct {
 	JSON bool   `help:"Answer in JSON."`
 }
 
-func (c merchantAddCommand) Run(e *env) (err error) {
-	a, err := e.desk()
-	if err != nil {
+func (c merchantAddCommand) Run(e *env) error {
+	return e.withDesk(func(a *app.App) error {
+		m, err := a.Desk.AddMerchant(e.ctx, c.Name)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return e.json(merchantJSON{m.ID, m.Name, m.CreatedAt})
+		}
+		_, err = fmt.Fprintf(e.stdout, "merchant %s\n", m.ID)
 		return err
-	}
-	defer func() { err = errors.Join(err, a.Close()) }()
-	m, err := a.Desk.AddMerchant(e.ctx, c.Name)
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return e.json(merchantJSON{m.ID, m.Name, m.CreatedAt})
-	}
-	_, err = fmt.Fprintf(e.stdout, "merchant %s\n", m.ID)
-	return err
+	})
 }
 
 type merchantListCommand struct {
 	JSON bool `help:"Answer in JSON."`
 }
 
-func (c merchantListCommand) Run(e *env) (err error) {
-	a, err := e.desk()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, a.Close()) }()
-	all := []merchantJSON{}
-	for after := payment.ID(""); ; {
-		page, err := a.Desk.Merchants(e.ctx, after)
-		if err != nil {
-			return err
+func (c merchantListCommand) Run(e *env) error {
+	return e.withDesk(func(a *app.App) error {
+		all := []merchantJSON{}
+		for after := payment.ID(""); ; {
+			page, err := a.Desk.Merchants(e.ctx, after)
+			if err != nil {
+				return err
+			}
+			for _, m := range page {
+				after = m.ID
+				all = append(all, merchantJSON{m.ID, m.Name, m.CreatedAt})
+			}
+			if len(page) < engine.Batch {
+				break
+			}
 		}
-		for _, m := range page {
-			after = m.ID
-			all = append(all, merchantJSON{m.ID, m.Name, m.CreatedAt})
+		if c.JSON {
+			return e.json(all)
 		}
-		if len(page) < engine.Batch {
-			break
+		for _, m := range all {
+			if _, err := fmt.Fprintf(e.stdout, "%s  %s\n", m.ID, m.Name); err != nil {
+				return err
+			}
 		}
-	}
-	if c.JSON {
-		return e.json(all)
-	}
-	for _, m := range all {
-		if _, err := fmt.Fprintf(e.stdout, "%s  %s\n", m.ID, m.Name); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // json prints a value as indented JSON.

@@ -78,47 +78,28 @@ type ports struct {
 
 // Open opens the store, checks its schema, opens the signer where this process works with it, and builds all that the
 // configured roles need. Nothing runs and nothing is dialled before Run.
-func Open(ctx context.Context, c Config, o Options) (a *App, err error) {
+func Open(ctx context.Context, c Config, o Options) (*App, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	if o.Log == nil {
-		o.Log = slog.Default()
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	a = &App{Config: c, opts: o, log: o.Log}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, a.Close())
+	return open(ctx, c, o, func(a *App) error {
+		if c.Has("worker") {
+			if err := a.openSigner(); err != nil {
+				return err
+			}
+			if err := a.openWorkers(); err != nil {
+				return err
+			}
 		}
-	}()
-	if err := os.MkdirAll(c.Data, 0o700); err != nil {
-		return a, fmt.Errorf("make data directory: %w", err)
-	}
-	if err := a.openStore(ctx, true); err != nil {
-		return a, err
-	}
-	if err := a.openChains(); err != nil {
-		return a, err
-	}
-	if err := a.openDesk(ctx); err != nil {
-		return a, err
-	}
-	if c.Has("worker") {
-		if err := a.openSigner(); err != nil {
-			return a, err
-		}
-		if err := a.openWorkers(); err != nil {
-			return a, err
-		}
-	}
-	return a, a.openServers()
+		return a.openServers()
+	})
 }
 
 // OpenDesk opens what short commands need: the store and the desk, beside a running server.
-func OpenDesk(ctx context.Context, c Config, o Options) (a *App, err error) {
+func OpenDesk(ctx context.Context, c Config, o Options) (*App, error) { return open(ctx, c, o, nil) }
+
+// open opens store, chains and desk, and then what serve does; nil for a short command, which shares the store.
+func open(ctx context.Context, c Config, o Options, serve func(*App) error) (a *App, err error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
@@ -134,13 +115,16 @@ func OpenDesk(ctx context.Context, c Config, o Options) (a *App, err error) {
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return a, fmt.Errorf("make data directory: %w", err)
 	}
-	if err := a.openStore(ctx, false); err != nil {
+	if err := a.openStore(ctx, serve != nil); err != nil {
 		return a, err
 	}
 	if err := a.openChains(); err != nil {
 		return a, err
 	}
-	return a, a.openDesk(ctx)
+	if err := a.openDesk(ctx); err != nil || serve == nil {
+		return a, err
+	}
+	return a, serve(a)
 }
 
 func (a *App) openStore(ctx context.Context, exclusive bool) error {
