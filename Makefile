@@ -51,8 +51,8 @@ test-browser: ## the payment page in Chromium: every state, language, colour and
 	$(GO) test -count=1 -v $(LIMIT) $(GOTESTFLAGS) ./internal/checkout/...
 
 .PHONY: race
-race: ## the race detector over the packages that link no geth node and start no other program
-	$(GO) test -race -skip '$(MEASURES)' $(LIMIT) $(GOTESTFLAGS) $$(tools/packages.sh | grep -vE '/internal/(e2e|sim|bench|tidy|devchain/bitcoind|checkout/browsertest)$$')
+race: ## the race detector over the packages that link no geth node and start no other program; the long forms run without it
+	$(GO) test -race -short -skip '$(MEASURES)' $(LIMIT) $(GOTESTFLAGS) $$(tools/packages.sh | grep -vE '/internal/(e2e|sim|bench|tidy|devchain/bitcoind|checkout/browsertest)$$')
 
 .PHONY: vet
 vet: ## go vet
