@@ -25,7 +25,7 @@ type settings struct {
 	URL            []string       `name:"url" help:"Web service URL: callback, redirect and framing are allowed below it."`
 	IP             []string       `name:"ip" help:"IP address or CIDR that may call the API."`
 	Coin           []string       `help:"BTC, ETH."`
-	Settlement     []string       `placeholder:"COIN=ADDRESS" help:"Where coins are forwarded to; COIN= takes the address away."`
+	Settlement     []string       `placeholder:"COIN=ADDRESS" help:"Where coins shall be forwarded to, once PIPE pays out: checked and kept now. COIN= takes the address away."`
 	QuoteWindow    *time.Duration `help:"How long a quote holds (30m)."`
 	ChooseWithin   *time.Duration `help:"How long an invoice waits for a coin to be chosen (24h)."`
 	ExchangeWindow *time.Duration `help:"Quote window for payers at an exchange (60m)."`

@@ -46,7 +46,7 @@ func (c doctorCommand) Run(e *env) error {
 		}
 	}
 	if err == nil && bad > 0 {
-		err = fmt.Errorf("%d things are bad", bad)
+		err = fmt.Errorf("bad findings: %d", bad)
 	}
 	return err
 }

@@ -30,5 +30,9 @@ func (serveCommand) Run(e *env) (err error) {
 		return fmt.Errorf("listen on %s (PIPE_LISTEN): %w", c.Listen, err)
 	}
 	log.InfoContext(e.ctx, "serving", "listen", l.Addr().String(), "url", c.PublicURL, "roles", c.Roles)
-	return a.Run(e.ctx, l)
+	if err := a.Run(e.ctx, l); err != nil {
+		return err
+	}
+	log.Info("stopped cleanly")
+	return nil
 }
