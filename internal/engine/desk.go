@@ -116,7 +116,7 @@ func (d *Desk) TestCallback(ctx context.Context, app payment.Application, id pay
 		}
 		call.Fields = payment.Sample(f, tx.Now(), pretend)
 		msg.ID = "test_" + string(tx.NewID())
-		msg.Secrets, err = d.secrets(app, tx.Now())
+		msg.Secrets, err = openSecrets(d.Sealer, app, tx.Now())
 		return err
 	})
 	if err != nil {
@@ -141,10 +141,6 @@ func (d *Desk) pretend(ctx context.Context, f payment.Facts) *payment.Quote {
 		}
 	}
 	return nil
-}
-
-func (d *Desk) secrets(app payment.Application, now time.Time) ([][]byte, error) {
-	return openSecrets(d.Sealer, app, now)
 }
 
 // openSecrets are the clear secrets that sign an application's callbacks at a time, the current one first.

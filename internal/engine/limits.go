@@ -15,8 +15,6 @@ const (
 	// HotFor is how long an address is weighed at every block after its last quote ended; after that it is weighed in the
 	// recount.
 	HotFor = 48 * time.Hour
-	// RecountEvery is the time within which every address is weighed once (ethereum.FullSweep).
-	RecountEvery = 24 * time.Hour
 	// MaxSkew is how far the clock and a network's newest block may differ before nothing expires any more.
 	MaxSkew = 5 * time.Minute
 
@@ -57,8 +55,6 @@ const (
 
 	// IdempotencyKeep is how long an Idempotency-Key is remembered (contract: at least 24 h).
 	IdempotencyKeep = 72 * time.Hour
-	// TimelineLimit bounds the events shown of one invoice.
-	TimelineLimit = 500
 	// EventOverlap is how far the tail of the log looks back, for rows that commit late.
 	EventOverlap = 10 * time.Second
 	// TailBatch bounds the events read at once.
