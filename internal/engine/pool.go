@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 
 	"github.com/pipe-pg/pipe/internal/chain"
 	"github.com/pipe-pg/pipe/internal/money"
@@ -28,8 +30,8 @@ func (p *Pool) Step(ctx context.Context) error {
 		return err
 	}
 	var failed []error
-	for _, n := range p.Nets {
-		err := p.levels(ctx, n.Network, func(ctx context.Context, n money.Network, l PoolLevel) error {
+	for _, coin := range slices.Sorted(maps.Keys(p.Nets)) {
+		err := p.levels(ctx, p.Nets[coin].Network, func(ctx context.Context, n money.Network, l PoolLevel) error {
 			if err := p.fill(ctx, n, l); err != nil {
 				failed = append(failed, err) // one merchant's trouble keeps no address from the others
 			}

@@ -9,8 +9,8 @@ const (
 	// half of it away.
 	TxPause    = 2 * time.Millisecond
 	TxPauseMax = 100 * time.Millisecond
-	// TxAlone is the try from which on a transaction on PostgreSQL runs alone in this process, so that no crowd of its own
-	// can starve it.
+	// TxAlone is the try from which on a transaction on PostgreSQL runs alone in this process and, among all, one at a
+	// time, so that no crowd can starve it.
 	TxAlone = 3
 	// TxTimeout bounds one try on PostgreSQL, its commit included. A commit that has not answered by then is one of unknown
 	// outcome.

@@ -20,9 +20,12 @@ type postgres struct {
 	*base
 	write, read *sql.DB
 	// alone is held for reading by each try, and for writing by one that failed too often, so that it meets no other one of
-	// this process.
+	// this process, and, by the guard, no other such one of another process.
 	alone sync.RWMutex
 }
+
+// lonelyLock is the key of PostgreSQL's advisory lock for transactions that failed too often: "PIPE" and a number.
+const lonelyLock = 0x5049_5045_0001
 
 // params hold for every connection: the planner's sequential scans would make SERIALIZABLE take a whole table for read, and
 // every other writer for a conflict.
@@ -116,6 +119,13 @@ func (p *postgres) update(ctx context.Context, try int, fn func(engine.Tx) error
 	if err := ctx.Err(); err != nil {
 		return false, fmt.Errorf("begin a transaction: %w", err)
 	}
+	if try >= TxAlone {
+		guard, err := p.guard(long)
+		if err != nil {
+			return lostConnection(err), err
+		}
+		defer p.rollback(ctx, guard)
+	}
 	sqlTx, err := p.write.BeginTx(long, &sql.TxOptions{Isolation: sql.LevelSerializable})
 	if err != nil {
 		return lostConnection(err), fmt.Errorf("begin a transaction: %w", err)
@@ -141,6 +151,21 @@ func (p *postgres) update(ctx context.Context, try int, fn func(engine.Tx) error
 		return false, fmt.Errorf("commit: %w", ctx.Err())
 	}
 	return p.commit(sqlTx)
+}
+
+// guard waits until no other process runs a transaction that failed too often, and keeps them waiting until it is rolled back.
+// A process that waits here runs nothing else, so the one that holds the guard meets at most the first tries of the others. It
+// is a transaction of its own: the snapshot of the one that it guards must be taken after the wait.
+func (p *postgres) guard(ctx context.Context) (*sql.Tx, error) {
+	guard, err := p.write.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("begin a guard: %w", err)
+	}
+	if _, err := guard.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", lonelyLock); err != nil {
+		p.rollback(ctx, guard)
+		return nil, fmt.Errorf("take the guard: %w", err)
+	}
+	return guard, nil
 }
 
 // rehearse runs fn and takes it back. Only what breaks the transaction itself is an error.
