@@ -70,6 +70,10 @@ type Watch struct {
 	// Explained is the amount that the facts so far explain on an address of ours, on the chain up to this block's parent.
 	// Only asked on chains with account balances. ok is false for an address that is not ours.
 	Explained func(ctx context.Context, address string) (amount money.Amount, ok bool, err error)
+	// Held tells whether a ticket may be one of ours: true for every outpoint that is or was ours to spend, and in rare
+	// cases for another one. Only asked on chains whose tickets are outpoints; on account chains every transaction of an
+	// address that Has knows uses a ticket. nil: no uses are looked for.
+	Held func(t Ticket) bool
 	// Hot are the accounts to weigh at this block whatever its transactions say.
 	Hot []Weighed
 }
@@ -111,12 +115,15 @@ type Credit struct {
 // A Ticket is a single-use right to spend: an outpoint, or an account and nonce.
 type Ticket string
 
-// A Use is the use of a ticket of ours by a transaction in a block.
+// A Use is the use of a ticket of ours by a transaction in a block. On account chains From is the account, Out what left it
+// beside the fee, and Fee what the transaction cost, carried out or not (Failed); on Bitcoin, where a block does not tell
+// them, they are empty.
 type Use struct {
-	Ticket Ticket
-	TxID   string
-	Failed bool
-	Fee    money.Amount
+	Ticket   Ticket
+	TxID     string
+	From     string
+	Failed   bool
+	Out, Fee money.Amount
 }
 
 // Want asks a signer for so many further addresses of a merchant's branch on a network, none of which was ever released.

@@ -208,7 +208,7 @@ func (w *Watcher) arrivedBefore(tx Tx, d payment.Deposit) (time.Time, error) {
 
 func newDeposit(tx Tx, credit chain.Credit, addr payment.Address) payment.Deposit {
 	return payment.Deposit{
-		ID: tx.NewID(), InvoiceID: addr.InvoiceID, Network: addr.Network, Ref: credit.Ref, Address: addr.Address,
+		ID: tx.NewID(), InvoiceID: addr.InvoiceID, Account: ledger.Invoice(string(addr.InvoiceID)), Network: addr.Network, Ref: credit.Ref, Address: addr.Address,
 		Amount: credit.Amount, From: credit.From, TxID: credit.TxID, SeenAt: tx.Now(), Spendable: credit.Spendable,
 	}
 }
@@ -293,7 +293,7 @@ func confirm(tx Tx, d payment.Deposit) error {
 }
 
 func bookDeposit(d payment.Deposit) ledger.Deposit {
-	return ledger.Deposit{Network: d.Network, Ref: d.Ref, Turn: d.Turn, Invoice: string(d.InvoiceID), Amount: d.Amount}
+	return ledger.Deposit{Network: d.Network, Ref: d.Ref, Turn: d.Turn, Account: d.Account, Amount: d.Amount}
 }
 
 // disconnect gives up the top block: its deposits step back, confirmed ones with the opposite ledger entry. The invoices

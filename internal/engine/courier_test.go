@@ -294,19 +294,19 @@ func TestAuditFinds(t *testing.T) {
 	}{
 		{"an entry that no deposit explains", "entry", func(r *rig, id payment.ID) {
 			r.update(func(tx engine.Tx) error {
-				return tx.Post(ledger.ConfirmDeposit(ledger.Deposit{Network: btcNet, Ref: "ghost:0", Turn: 1, Invoice: string(id), Amount: money.Of(money.BTC, 5)}))
+				return tx.Post(ledger.ConfirmDeposit(ledger.Deposit{Network: btcNet, Ref: "ghost:0", Turn: 1, Account: ledger.Invoice(string(id)), Amount: money.Of(money.BTC, 5)}))
 			})
 		}},
 		{"a deposit booked twice", "deposit", func(r *rig, id payment.ID) {
 			d := r.facts(id).Deposits[0]
 			r.update(func(tx engine.Tx) error {
-				return tx.Post(ledger.ConfirmDeposit(ledger.Deposit{Network: btcNet, Ref: d.Ref, Turn: 9, Invoice: string(id), Amount: d.Amount}))
+				return tx.Post(ledger.ConfirmDeposit(ledger.Deposit{Network: btcNet, Ref: d.Ref, Turn: 9, Account: ledger.Invoice(string(id)), Amount: d.Amount}))
 			})
 		}},
 		{"a confirmed deposit without entry", "deposit", func(r *rig, id payment.ID) {
 			d := r.facts(id).Deposits[0]
 			r.update(func(tx engine.Tx) error {
-				return tx.Post(ledger.ReverseDeposit(ledger.Deposit{Network: btcNet, Ref: d.Ref, Turn: 1, Invoice: string(id), Amount: d.Amount}))
+				return tx.Post(ledger.ReverseDeposit(ledger.Deposit{Network: btcNet, Ref: d.Ref, Turn: 1, Account: ledger.Invoice(string(id)), Amount: d.Amount}))
 			})
 		}},
 		{"an address whose balance is off", "deposit", func(r *rig, id payment.ID) {

@@ -22,13 +22,25 @@ func Invoice(id string) Account { return Account("invoice/" + id) }
 // Wallet is the account of a merchant's PIPE wallet.
 func Wallet(merchant string) Account { return Account("wallet/" + merchant) }
 
+// Stray is the account of coins that came to an address of a merchant's which nobody was given.
+func Stray(merchant string) Account { return Account("stray/" + merchant) }
+
+// Payout is the account of coins reserved for a payout, or on their way by it.
+func Payout(id string) Account { return Account("payout/" + id) }
+
+// Fees is the account of what was paid to a network for carrying transactions. It only grows, reorganisations apart.
+func Fees(network money.Network) Account { return Account("fee/" + string(network)) }
+
+// Outside tells whether what the account counts has left PIPE's addresses.
+func (a Account) Outside() bool { return a == World || strings.HasPrefix(string(a), "fee/") }
+
 // Known tells whether the account is of a kind that exists.
 func (a Account) Known() bool {
 	kind, id, _ := strings.Cut(string(a), "/")
 	switch kind {
 	case "world":
 		return a == World
-	case "invoice", "wallet":
+	case "invoice", "wallet", "stray", "payout", "fee":
 		return id != ""
 	}
 	return false
@@ -56,6 +68,11 @@ type Kind string
 const (
 	DepositConfirmed Kind = "deposit-confirmed"
 	DepositReversed  Kind = "deposit-reversed"
+	MovedToWallet    Kind = "moved-to-wallet"
+	PayoutReserved   Kind = "payout-reserved"
+	PayoutVoided     Kind = "payout-voided"
+	SpendDone        Kind = "spend-done"
+	SpendReversed    Kind = "spend-reversed"
 )
 
 // Check refuses an entry that cannot be booked: no key or postings, an amount that is not above zero, a coin that is not

@@ -13,16 +13,16 @@ type Deposit struct {
 	Network money.Network
 	Ref     string
 	Turn    int64
-	Invoice string
+	Account Account // whose the coins are
 	Amount  money.Amount
 }
 
-// ConfirmDeposit books coins that came for an invoice and are deep enough: world → invoice.
+// ConfirmDeposit books coins that came and are deep enough: world → their account.
 func ConfirmDeposit(d Deposit) Entry {
 	return Entry{
 		Key:      fmt.Sprintf("deposit/%s/%s/%d", d.Network, d.Ref, d.Turn),
 		Kind:     DepositConfirmed,
-		Postings: []Posting{{From: World, To: Invoice(d.Invoice), Network: d.Network, Amount: d.Amount}},
+		Postings: []Posting{{From: World, To: d.Account, Network: d.Network, Amount: d.Amount}},
 	}
 }
 
@@ -31,7 +31,7 @@ func ReverseDeposit(d Deposit) Entry {
 	return Entry{
 		Key:      fmt.Sprintf("deposit/%s/%s/%d/reversed", d.Network, d.Ref, d.Turn),
 		Kind:     DepositReversed,
-		Postings: []Posting{{From: Invoice(d.Invoice), To: World, Network: d.Network, Amount: d.Amount}},
+		Postings: []Posting{{From: d.Account, To: World, Network: d.Network, Amount: d.Amount}},
 	}
 }
 
@@ -46,4 +46,86 @@ func (e Entry) Deposit() (key string, ok bool) {
 	}
 	key = strings.TrimSuffix(key, "/reversed")
 	return key[:strings.LastIndexByte(key, '/')], true
+}
+
+// MoveToWallet books that coins of a paid invoice stay in the merchant's wallet: invoice → wallet. The settlement that did it
+// names the entry.
+func MoveToWallet(settlement, invoice, merchant string, n money.Network, amount money.Amount) Entry {
+	return Entry{
+		Key: "move/" + settlement, Kind: MovedToWallet,
+		Postings: []Posting{{From: Invoice(invoice), To: Wallet(merchant), Network: n, Amount: amount}},
+	}
+}
+
+// A Reservation is coins set aside for a payout. Turn counts how often that was done for it: a reorganisation that takes the
+// coins away takes the reservation back too.
+type Reservation struct {
+	Payout  string
+	Turn    int64
+	Source  Account
+	Network money.Network
+	Amount  money.Amount
+}
+
+// Reserve sets coins aside: source → payout.
+func Reserve(r Reservation) Entry {
+	return Entry{
+		Key: fmt.Sprintf("payout/%s/%d", r.Payout, r.Turn), Kind: PayoutReserved,
+		Postings: []Posting{{From: r.Source, To: Payout(r.Payout), Network: r.Network, Amount: r.Amount}},
+	}
+}
+
+// Unreserve is the opposite of Reserve of the same turn.
+func Unreserve(r Reservation) Entry {
+	return Entry{
+		Key: fmt.Sprintf("payout/%s/%d/void", r.Payout, r.Turn), Kind: PayoutVoided,
+		Postings: []Posting{{From: Payout(r.Payout), To: r.Source, Network: r.Network, Amount: r.Amount}},
+	}
+}
+
+// A Paid is what became of one payout's reserved coins: Net arrived outside, Fee went to the network, and Rest came back to
+// its source. Zero parts are not posted. Inside is the wallet that Net arrived in, for a gather: then it never left.
+type Paid struct {
+	Payout         string
+	Source         Account
+	Inside         Account // "" for the world
+	Net, Fee, Rest money.Amount
+}
+
+// A Spend is what the ledger needs to know of a spend that is deep enough. Turn counts how often it was.
+type Spend struct {
+	ID      string
+	Turn    int64
+	Network money.Network
+	Paid    []Paid
+}
+
+// FinishSpend books a spend that is deep enough: payout → world, payout → fee, payout → source.
+func FinishSpend(s Spend) Entry {
+	e := Entry{Key: fmt.Sprintf("spend/%s/%d", s.ID, s.Turn), Kind: SpendDone}
+	for _, p := range s.Paid {
+		to := p.Inside
+		if to == "" {
+			to = World
+		}
+		for _, part := range []struct {
+			to     Account
+			amount money.Amount
+		}{{to, p.Net}, {Fees(s.Network), p.Fee}, {p.Source, p.Rest}} {
+			if part.amount.Sign() > 0 {
+				e.Postings = append(e.Postings, Posting{From: Payout(p.Payout), To: part.to, Network: s.Network, Amount: part.amount})
+			}
+		}
+	}
+	return e
+}
+
+// ReverseSpend is the opposite of FinishSpend of the same turn.
+func ReverseSpend(s Spend) Entry {
+	done := FinishSpend(s)
+	e := Entry{Key: done.Key + "/reversed", Kind: SpendReversed}
+	for _, p := range done.Postings {
+		e.Postings = append(e.Postings, Posting{From: p.To, To: p.From, Network: p.Network, Amount: p.Amount})
+	}
+	return e
 }

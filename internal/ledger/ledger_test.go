@@ -7,7 +7,7 @@ import (
 )
 
 func TestEntries(t *testing.T) {
-	d := Deposit{Network: "bitcoin/regtest", Ref: "aa:0", Turn: 2, Invoice: "I", Amount: money.Of(money.BTC, 5)}
+	d := Deposit{Network: "bitcoin/regtest", Ref: "aa:0", Turn: 2, Account: Invoice("I"), Amount: money.Of(money.BTC, 5)}
 	in, out := ConfirmDeposit(d), ReverseDeposit(d)
 	for _, e := range []Entry{in, out} {
 		if err := e.Check(); err != nil {
@@ -32,7 +32,7 @@ func TestEntries(t *testing.T) {
 		t.Error("another entry books a deposit")
 	}
 	// An Ethereum ref may hold anything a key is cut at.
-	eth := Deposit{Network: "ethereum/1", Ref: "0xab@0xcd", Turn: 1, Invoice: "I", Amount: money.Of(money.ETH, 1)}
+	eth := Deposit{Network: "ethereum/1", Ref: "0xab@0xcd", Turn: 1, Account: Invoice("I"), Amount: money.Of(money.ETH, 1)}
 	if key, _ := ReverseDeposit(eth).Deposit(); key != DepositKey(eth.Network, eth.Ref) {
 		t.Errorf("key %q", key)
 	}

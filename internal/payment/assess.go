@@ -10,11 +10,12 @@ import (
 )
 
 // Facts are all that is known of an invoice. What was told (paid) is itself a fact. Quotes are in the order of their
-// making, deposits in any order.
+// making, deposits (those from outside alone) and payouts in any order.
 type Facts struct {
 	Invoice  Invoice
 	Quotes   []Quote
 	Deposits []Deposit
+	Payouts  []Payout
 }
 
 // An Assessment is what the facts amount to at a moment.

@@ -3,20 +3,27 @@ package payment
 import (
 	"time"
 
+	"github.com/pipe-pg/pipe/internal/ledger"
 	"github.com/pipe-pg/pipe/internal/money"
 )
 
 // A Deposit is one credit on a chain to an address of ours. It is never deleted; its state moves with the chain.
 type Deposit struct {
 	ID        ID
-	InvoiceID ID
-	Network   money.Network
-	Ref       string // unique in the network, for ever
-	Address   string
-	Amount    money.Amount
-	From      string // sender where known, else ""
-	TxID      string // "" where no single transaction explains it
-	State     DepositState
+	InvoiceID ID // "" for coins that are no invoice's: a wallet's, or strays
+	// Account is whose coins they are in the ledger: the invoice's, the wallet's once moved or received there, or the
+	// stray account.
+	Account ledger.Account
+	// SpendID is the spend of ours that made it: change that came back, or what a gather moved. "" for coins from outside.
+	// It is in no sum of the invoice, and no ledger entry books it.
+	SpendID ID
+	Network money.Network
+	Ref     string // unique in the network, for ever
+	Address string
+	Amount  money.Amount
+	From    string // sender where known, else ""
+	TxID    string // "" where no single transaction explains it
+	State   DepositState
 
 	SeenAt    time.Time // when PIPE first saw it, in a block or outside
 	PendingAt time.Time // when the node last had it outside blocks; zero: never
