@@ -42,6 +42,10 @@ type Tx interface {
 	DepositTx
 	BlockTx
 	LedgerTx
+	PayoutTx
+	SpendTx
+	VersionTx
+	CoinTx
 	EventTx
 	CallbackTx
 	IdempotencyTx
@@ -74,7 +78,8 @@ type ApplicationTx interface {
 type InvoiceTx interface {
 	AddInvoice(i payment.Invoice) error
 	Invoice(id payment.ID) (payment.Invoice, error)
-	// Facts are the invoice with all its quotes, in the order of their making, and all its deposits.
+	// Facts are the invoice with all its quotes, in the order of their making, its deposits from outside (not what came
+	// back from spends), and its payouts.
 	Facts(id payment.ID) (payment.Facts, error)
 	// SwapInvoice saves the parts of an invoice that may change (Refunds, RefundOwner, CancelledAt, Told,
 	// UpdatedAt).
@@ -117,7 +122,7 @@ type AddressTx interface {
 type GiveAddress struct {
 	Merchant payment.ID
 	Network  money.Network
-	Invoice  payment.ID
+	Invoice  payment.ID // "" for the merchant's wallet
 	HotUntil time.Time
 }
 

@@ -160,7 +160,7 @@ func (t teller) owe(tx Tx, f payment.Facts, app payment.Application, n notice) e
 	_, err := tx.AddCallback(payment.Callback{
 		ID: tx.NewID(), InvoiceID: f.Invoice.ID, ApplicationID: app.ID,
 		URL: f.Invoice.CallbackURL, Origin: originOf(f.Invoice.CallbackURL),
-		Status: f.Invoice.Told.Status, Code: n.code, ContentType: contentType, Body: body,
+		Status: int(f.Invoice.Told.Status), Code: n.code, ContentType: contentType, Body: body,
 		State: payment.CallbackOpen, CreatedAt: tx.Now(), DueAt: tx.Now(),
 	})
 	return err

@@ -30,7 +30,15 @@ type Settings struct {
 	Tolerance      int64 // millionths of the amount due that may be missing
 	Depths         []DepthRule
 	AcceptLate     bool // a late payment is taken when its value at arrival is within tolerance
+	Settle         SettlePolicy
 	RequireRefund  bool // the page asks for a refund address before it shows where to pay
+}
+
+// A SettlePolicy says when coins of paid invoices go to the settlement address. The zero value is at once.
+type SettlePolicy struct {
+	Hold  time.Duration                   // after final depth, so that refunds still find the coins
+	Every time.Duration                   // at multiples of it since midnight UTC; 0: at once
+	Above map[money.Currency]money.Amount // once this much of a coin waits for the application's settlement address
 }
 
 // A DepthRule asks for a depth for a coin, from a price up. Of the rules that match, the one with the highest From in the

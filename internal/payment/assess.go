@@ -61,6 +61,10 @@ func Assess(f Facts, now time.Time) Assessment {
 	a.Deposit = depositStatus(f, a)
 	a.Marks = marks(f, a)
 	a.GiveBack = giveBack(f, a)
+	if (a.Status == Paid || a.Status == Expired) && refunded(f, a) {
+		a.Status = Refunded
+		a.GiveBack = giveBack(f, a)
+	}
 	return a
 }
 
@@ -319,21 +323,23 @@ func marks(f Facts, a Assessment) Marks {
 	return m
 }
 
-// giveBack is what of the confirmed coins belongs to the payer: everything on an expired invoice; on a paid one the
-// excess and all of other coins. Nothing while the invoice may still be paid, and nothing while what paid it is not deep
-// enough.
+// giveBack is what of the confirmed coins belongs to the payer and is in no refund that has its coins: everything on an expired
+// or refunded invoice; on a paid one the excess and all of other coins. Nothing while the invoice may still be paid, and
+// nothing while what paid it is not deep enough, or the shop's refund of everything is under way.
 func giveBack(f Facts, a Assessment) []money.Amount {
+	asked, was := f.Asked()
 	switch a.Status {
 	case Expired:
 		if !f.cancelled() && (a.Covers || unvalued(f, a)) {
 			return nil
 		}
 	case Paid:
-		if !a.deep || a.Marks.Has(MarkReversed) {
+		if !a.deep || a.Marks.Has(MarkReversed) || was && asked.Live() {
 			return nil
 		}
-	case Waiting, Refunded:
+	case Waiting:
 		return nil
+	case Refunded:
 	}
 	var all []money.Amount
 	for _, coin := range []money.Currency{money.BTC, money.ETH} {
@@ -344,11 +350,63 @@ func giveBack(f Facts, a Assessment) []money.Amount {
 		case a.Status == Paid && a.Quote != nil && a.Quote.Coin == coin:
 			back = back.Sub(a.Quote.Due)
 		}
+		back = back.Sub(f.backed(coin, func(p Payout) bool { return p.Kind.IsRefund() }))
+		if there := f.unspent(coin); there.Less(back) {
+			back = there // what was not worth its fee went with the settlement
+		}
 		if back.Sign() > 0 {
 			all = append(all, back)
 		}
 	}
 	return all
+}
+
+// RefundKind is the kind of refund that what Assess calls GiveBack is owed by.
+func (a Assessment) RefundKind() PayoutKind {
+	switch {
+	case a.Status == Paid:
+		return RefundExcess
+	case a.Status == Refunded, a.Marks.Has(MarkLate):
+		return RefundLate
+	}
+	return RefundShort
+}
+
+// Unsettled is what of a paid invoice's confirmed coins is the merchant's and in no payout that has its coins. It is the
+// coin of the quote that was paid, or of an invoice that was paid by value all that stayed.
+func (a Assessment) Unsettled(f Facts) []money.Amount {
+	if asked, was := f.Asked(); a.Status != Paid || !a.deep || a.Marks.Has(MarkReversed) || was && asked.Live() {
+		return nil
+	}
+	var all []money.Amount
+	for _, coin := range []money.Currency{money.BTC, money.ETH} {
+		rest := f.unspent(coin)
+		for _, back := range a.GiveBack {
+			if back.Currency() == coin {
+				rest = rest.Sub(back)
+			}
+		}
+		if rest.Sign() > 0 {
+			all = append(all, rest)
+		}
+	}
+	return all
+}
+
+// refunded tells whether everything that came has gone back: the shop's refund is done, or, of an expired invoice, every coin
+// that is the payer's.
+func refunded(f Facts, a Assessment) bool {
+	done := false
+	for _, p := range f.Payouts {
+		if !p.Kind.IsRefund() {
+			continue
+		}
+		if p.Live() {
+			return false
+		}
+		done = done || p.State == PayoutDone && (p.Kind == RefundAsked || a.Status == Expired)
+	}
+	return done && (a.Status == Paid || len(a.GiveBack) == 0)
 }
 
 // unvalued tells whether the value of late coins, which may pay the invoice, is yet to be known.

@@ -379,7 +379,7 @@ func TestAssessHistories(t *testing.T) {
 			if paid = paid || is.Status == Paid; paid && is.Status != Paid || paid && is.PaidAt == 0 {
 				t.Fatalf("paid was unsaid: %s", line(a))
 			}
-			if fmt.Sprint(Statement(h.Facts)) != fmt.Sprint(Statement(Facts{h.Invoice, h.Quotes, mixed.Deposits})) {
+			if fmt.Sprint(Statement(h.Facts)) != fmt.Sprint(Statement(Facts{Invoice: h.Invoice, Quotes: h.Quotes, Deposits: mixed.Deposits})) {
 				t.Fatal("the statement depends on the order of deposits")
 			}
 		}

@@ -8,10 +8,11 @@ type Callback struct {
 	ID            ID
 	InvoiceID     ID
 	ApplicationID ID
+	PayoutID      ID    // the refund that it tells of; "" where it tells of the invoice
 	Seq           int64 // order within the invoice, from 1
 	URL           string
 	Origin        string // scheme, host and port of URL: the lane it goes by
-	Status        Status // the invoice status it tells
+	Status        int    // the status it tells: the invoice's, or the refund's
 	Code          int    // 1, or 4092 for a reversal
 	ContentType   string
 	Body          []byte

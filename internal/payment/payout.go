@@ -23,8 +23,9 @@ type Payout struct {
 	// Amount is what is owed, the network fee included. While waiting it is what would be owed now, or zero where only
 	// opening can tell.
 	Amount     money.Amount
+	Wasted     money.Amount // of Amount: fees of spends that were carried out in vain
 	Fee        money.Amount // network fee: of the newest version while paying, paid at last when done
-	Net        money.Amount // what arrives: Amount less Fee, once there is a version
+	Net        money.Amount // what arrives: Amount less Wasted and Fee, once there is a version
 	State      PayoutState
 	Held       Hold   // why it does not go on just now; "" when it does
 	FailReason string // for the guide's fail_reason; "" unless failed
@@ -172,4 +173,10 @@ func (f Facts) backed(coin money.Currency, is func(Payout) bool) money.Amount {
 		}
 	}
 	return sum
+}
+
+// unspent is what of a coin is left of the invoice's own confirmed coins, as the facts have it.
+func (f Facts) unspent(coin money.Currency) money.Amount {
+	own := ledger.Invoice(string(f.Invoice.ID))
+	return sumOf(f, coin, isConfirmed).Sub(f.backed(coin, func(p Payout) bool { return p.Source == own }))
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pipe-pg/pipe/internal/money"
@@ -79,6 +80,55 @@ func Sample(f Facts, now time.Time, pretend *Quote) []Field {
 		}
 	}
 	return fields
+}
+
+// RefundStatement is a refund of the invoice as the guide's table and example print it, in their order. Amounts are those
+// known by now: before a transaction was made for it the amount is empty, and so is the fee.
+func RefundStatement(f Facts, p Payout) []Field {
+	inv := f.Invoice
+	due, net, fee, address := "", "", "", ""
+	for i := range f.Quotes {
+		if q := f.Quotes[i]; q.Coin == p.Network.Coin() {
+			due, address = q.Due.Text(), q.Address
+			if q.ID == inv.Told.QuoteID {
+				break
+			}
+		}
+	}
+	if p.Net.Currency() != "" {
+		net, fee = p.Net.Text(), p.Fee.Add(p.Wasted).Text()
+	}
+	return []Field{
+		text("refund_id", string(p.ID)),
+		text("invoice_id", string(inv.ID)),
+		text("order_id", inv.OrderID),
+		text("order_name", inv.OrderName),
+		text("price_currency", string(inv.Price.Currency())),
+		{"price", NumberField, inv.Price.Text()},
+		text("coin_currency", string(p.Network.Coin())),
+		text("coin_amount", due),
+		text("deposit_address", address),
+		text("refund_amount", net),
+		text("refund_network_fee", fee),
+		text("transaction_address", strings.TrimPrefix(p.TxID, "0x")),
+		text("refund_address", p.To),
+		number("status", int64(p.RefundStatus())),
+		text("fail_reason", p.FailReason),
+		number("create_time", p.CreatedAt.Unix()),
+		number("create_date", p.CreatedAt.Unix()),
+		number("update_time", p.UpdatedAt.Unix()),
+		number("update_date", p.UpdatedAt.Unix()),
+		number("transaction_date", unix(p.SentAt)),
+		number("complete_date", unix(p.DoneAt)),
+	}
+}
+
+// unix is a time in seconds, 0 for none.
+func unix(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
 }
 
 // told is the quote that the amounts speak of, nil before a coin was chosen.
