@@ -3,9 +3,12 @@ package ethereum
 import (
 	"crypto/ecdsa"
 	"encoding/json"
+	"fmt"
 	"math/big"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -13,6 +16,9 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/trie"
 	"pgregory.net/rapid"
+
+	"github.com/pipe-pg/pipe/internal/chain"
+	"github.com/pipe-pg/pipe/internal/money"
 )
 
 const someChain = 1337
@@ -195,14 +201,24 @@ func of[T any, P interface {
 	return P(new(T)).SetBytes32(word)
 }
 
+// someNode is a node that is never asked.
+func someNode(t testing.TB) *Node {
+	t.Helper()
+	n, err := Open(Options{Network: money.Network(fmt.Sprintf("ethereum/%d", someChain)), URL: "http://127.0.0.1:1", Now: time.Now, Log: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // TestWithdrawalReceiver: coins from staking name their receiver in the block, and no transaction does.
 func TestWithdrawalReceiver(t *testing.T) {
 	key := someKey(t)
 	from := crypto.PubkeyToAddress(key.PublicKey)
 	b := heard(t, toldBlock(t, nil, from))
-	accounts, err := candidates(t.Context(), b, newBook(from.Hex()).watch())
-	if err != nil || len(accounts) != 1 || accounts[0].address != from.Hex() {
-		t.Fatalf("accounts %v, %v", accounts, err)
+	c, err := someNode(t).candidates(t.Context(), b, newBook(from.Hex()).watch(), false)
+	if err != nil || len(c.accounts) != 1 || c.accounts[0].address != from.Hex() || len(c.sent) != 0 {
+		t.Fatalf("candidates %+v, %v", c, err)
 	}
 }
 
@@ -217,9 +233,13 @@ func TestSelfTransfer(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := heard(t, toldBlock(t, types.Transactions{signed}, from))
-	accounts, err := candidates(t.Context(), b, newBook(from.Hex()).watch())
-	if err != nil || len(accounts) != 1 || len(accounts[0].plain) != 0 {
-		t.Fatalf("accounts %v, %v", accounts, err)
+	c, err := someNode(t).candidates(t.Context(), b, newBook(from.Hex()).watch(), false)
+	if err != nil || len(c.accounts) != 1 || len(c.accounts[0].plain) != 0 || len(c.sent) != 1 {
+		t.Fatalf("candidates %+v, %v", c, err)
+	}
+	uses := c.uses(map[common.Hash]fate{signed.Hash(): {true, big.NewInt(21000)}})
+	if want := (chain.Use{Ticket: NewTicket(from.Hex(), 0), TxID: signed.Hash().Hex(), From: from.Hex(), Out: eth(0), Fee: eth(21000)}); !reflect.DeepEqual(uses, []chain.Use{want}) {
+		t.Fatalf("uses %+v, want %+v", uses, want)
 	}
 }
 
@@ -264,9 +284,9 @@ func BenchmarkBlock(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		w := newBook().watch()
+		w, n := newBook().watch(), someNode(b)
 		for b.Loop() {
-			if _, err := candidates(b.Context(), read, w); err != nil {
+			if _, err := n.candidates(b.Context(), read, w, false); err != nil {
 				b.Fatal(err)
 			}
 		}

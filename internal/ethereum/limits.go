@@ -23,6 +23,8 @@ const (
 	PoolLook = 2_000
 	// MinPeers is the number of peers below which a check warns.
 	MinPeers = 3
+	// MaxGas is the most gas that a payout is given, for receivers with code.
+	MaxGas = 100_000
 	// maxQuoted is how much of a node's words an error repeats, in bytes.
 	maxQuoted = 200
 	// maxIdle is how many connections to one node are kept open.

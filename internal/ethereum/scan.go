@@ -8,24 +8,31 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
-	"github.com/ethereum/go-ethereum/core/types"
 
 	"github.com/pipe-pg/pipe/internal/chain"
 	"github.com/pipe-pg/pipe/internal/money"
 )
 
-// account is an account to explain: how much it should hold before the block, and what plainly came to it in the block.
+// account is an account to explain: how much it should hold before the block, what plainly came to it in the block, and
+// what left it by transactions of its own, fees included.
 type account struct {
 	address   string // EIP-55
 	key       common.Address
 	explained *big.Int
 	plain     []*tx
+	left      *big.Int
 }
 
 // Scan reads exactly this block. The header is hashed and the transactions are checked against its root. Weighed are the
-// hot accounts, and those watched ones that a transaction, a withdrawal from staking or the block's fees went to; what
-// their balance at this block exceeds the explained one by is credited, by plain transactions where they explain it, and
-// the rest as "address@blockhash".
+// hot accounts, and those watched ones that a transaction, a withdrawal from staking or the block's fees went to, or whose
+// own transactions are in it; what their balance at this block exceeds the explained one by, what left them counted in,
+// is credited, by plain transactions where they explain it, and the rest as "address@blockhash".
+//
+// Each transaction that a watched account sent is a use, in the block's order: of the ticket "address:nonce", for what the
+// receipts say that it cost, which are checked against the header's root. The caller takes Out and Fee off what it explains.
+// Senders are recovered from signatures: of what the node says is ours, of everything in the form in which PIPE signs, so
+// that no node can hide a payout, and of all transactions of a block after which an account holds less than is explained.
+// What another hand sends from a key of ours in another form is thus found as long as its account is weighed.
 //
 // A node keeps the states of few blocks (geth 128). For a block StateDepth or more below its tip whose state is gone, plain
 // transactions with proven success are credited, which are exact for accounts without code as ours are, and
@@ -54,22 +61,35 @@ func (n *Node) scan(ctx context.Context, b chain.Block, w chain.Watch) (chain.Fo
 	if err != nil {
 		return chain.Found{}, err
 	}
-	accounts, err := candidates(ctx, body, w)
-	if err != nil || len(accounts) == 0 {
+	found, err := n.scanBlock(ctx, b, body, w, false)
+	if err != nil || len(found.Falls) == 0 {
+		return found, err
+	}
+	// Coins are missing: every sender is recovered, and what came plainly is believed to the receipts root alone.
+	return n.scanBlock(ctx, b, body, w, true)
+}
+
+func (n *Node) scanBlock(ctx context.Context, b chain.Block, body *block, w chain.Watch, deep bool) (chain.Found, error) {
+	c, err := n.candidates(ctx, body, w, deep)
+	if err != nil || len(c.accounts) == 0 {
 		return chain.Found{}, err
 	}
-	weights, err := n.balances(ctx, b, keys(accounts))
+	weights, err := n.balances(ctx, b, keys(c.accounts))
 	switch {
 	case errors.Is(err, errState):
-		return n.scanUnweighed(ctx, body, accounts, err)
+		return n.scanUnweighed(ctx, body, c, err)
 	case notBlock(err), errors.Is(err, errNull):
 		return chain.Found{}, n.gone(ctx, b, err)
 	case err != nil:
 		return chain.Found{}, err
 	}
-	success := map[common.Hash]bool{}
-	if some := plain(accounts); len(some) > 0 {
-		success, err = n.succeeded(ctx, body, some)
+	judge := n.succeeded
+	if deep || len(c.sent) > 0 {
+		judge = n.proven
+	}
+	fates := map[common.Hash]fate{}
+	if some := c.txs(); len(some) > 0 {
+		fates, err = judge(ctx, body, some)
 		if errors.Is(err, errMoved) || errors.Is(err, errNull) {
 			return chain.Found{}, n.gone(ctx, b, err)
 		}
@@ -77,21 +97,9 @@ func (n *Node) scan(ctx context.Context, b chain.Block, w chain.Watch) (chain.Fo
 			return chain.Found{}, err
 		}
 	}
-	found, err := n.explainAll(body, accounts, weights, success)
-	if err != nil || len(found.Falls) == 0 {
-		return found, err
-	}
-	// Where a balance does not bear out what came plainly, only the receipts root can.
-	if success, err = n.provenSuccess(ctx, body, plain(accounts)); err != nil {
-		return chain.Found{}, err
-	}
-	return n.explainAll(body, accounts, weights, success)
-}
-
-func (n *Node) explainAll(b *block, accounts []*account, weights []*big.Int, success map[common.Hash]bool) (chain.Found, error) {
-	var found chain.Found
-	for i, a := range accounts {
-		if err := n.explain(&found, b, weighing{a, weights[i]}, success); err != nil {
+	found := chain.Found{Uses: c.uses(fates)}
+	for i, a := range c.accounts {
+		if err := n.explain(&found, body, weighing{a, weights[i]}, fates); err != nil {
 			return chain.Found{}, err
 		}
 	}
@@ -130,53 +138,6 @@ func (n *Node) block(ctx context.Context, b chain.Block) (*block, error) {
 	return body, nil
 }
 
-// candidates are the accounts to weigh: the hot ones, and what a filter of the caller's lets through of those that the
-// block names as receivers and the caller knows.
-func candidates(ctx context.Context, b *block, w chain.Watch) ([]*account, error) {
-	byKey := make(map[common.Address]*account, len(w.Hot))
-	accounts := make([]*account, 0, len(w.Hot))
-	add := func(a *account) {
-		byKey[a.key] = a
-		accounts = append(accounts, a)
-	}
-	for _, hot := range w.Hot {
-		a, err := weighed(hot)
-		if err != nil {
-			return nil, err
-		}
-		if byKey[a.key] == nil {
-			add(a)
-		}
-	}
-	judged := map[common.Address]bool{}
-	for _, key := range receivers(b) {
-		if byKey[key] != nil || judged[key] {
-			continue
-		}
-		judged[key] = true
-		address := key.Hex()
-		if w.Has == nil || !w.Has(address) {
-			continue
-		}
-		explained, ok, err := w.Explained(ctx, address)
-		if err != nil {
-			return nil, fmt.Errorf("look up what %s should hold: %w", address, err)
-		}
-		if ok {
-			add(&account{address: address, key: key, explained: explained.Big()})
-		}
-	}
-	for _, t := range b.txs {
-		if t.to == nil || t.value.Sign() == 0 || t.from == *t.to { // to itself: nothing came
-			continue
-		}
-		if a := byKey[*t.to]; a != nil {
-			a.plain = append(a.plain, t)
-		}
-	}
-	return accounts, nil
-}
-
 // receivers are the accounts that a block itself names as getting something.
 func receivers(b *block) []common.Address {
 	all := make([]common.Address, 0, len(b.txs)+len(b.receivers)+1)
@@ -194,7 +155,7 @@ func weighed(w chain.Weighed) (*account, error) {
 	if !ok || key.Hex() != w.Address {
 		return nil, fmt.Errorf("%q is not an address in normal form", clip(w.Address, maxRepeated))
 	}
-	return &account{address: w.Address, key: key, explained: w.Balance.Big()}, nil
+	return newAccount(key, w.Balance), nil
 }
 
 func keys(accounts []*account) []common.Address {
@@ -205,17 +166,11 @@ func keys(accounts []*account) []common.Address {
 	return all
 }
 
-func plain(accounts []*account) []*tx {
-	var all []*tx
-	for _, a := range accounts {
-		all = append(all, a.plain...)
-	}
-	return all
+// rise is by how much the account holds more than the facts explain, what left it in the block counted in.
+func (a *account) rise(weight *big.Int) *big.Int {
+	rise := new(big.Int).Sub(weight, a.explained)
+	return rise.Add(rise, a.left)
 }
-
-// rise is by how much the account holds more than the facts explain. It is the one place where known outflows of the
-// same block count.
-func (a *account) rise(weight *big.Int) *big.Int { return new(big.Int).Sub(weight, a.explained) }
 
 // weighing is an account and what it holds.
 type weighing struct {
@@ -225,9 +180,9 @@ type weighing struct {
 
 // explain adds what became of an account in a block: a credit for each plain transaction that took effect, and one for
 // the rest of its rise; or its fall.
-func (n *Node) explain(found *chain.Found, b *block, a weighing, success map[common.Hash]bool) error {
+func (n *Node) explain(found *chain.Found, b *block, a weighing, fates map[common.Hash]fate) error {
 	rest := a.rise(a.weight)
-	credits, sum, err := n.plainCredits(a.account, success)
+	credits, sum, err := n.plainCredits(a.account, fates)
 	if err != nil {
 		return err
 	}
@@ -247,11 +202,11 @@ func fall(address string, rest *big.Int) chain.Weighed {
 }
 
 // plainCredits is a credit for each plain transaction to the account that took effect, and their sum.
-func (n *Node) plainCredits(a *account, success map[common.Hash]bool) ([]chain.Credit, *big.Int, error) {
+func (n *Node) plainCredits(a *account, fates map[common.Hash]fate) ([]chain.Credit, *big.Int, error) {
 	var credits []chain.Credit
 	sum := new(big.Int)
 	for _, t := range a.plain {
-		if !success[t.id] {
+		if !fates[t.id].success {
 			continue
 		}
 		c, err := n.plainCredit(a.address, t)
@@ -266,12 +221,9 @@ func (n *Node) plainCredits(a *account, success map[common.Hash]bool) ([]chain.C
 
 // plainCredit is the credit of one plain transaction, its sender recovered from the signature where its type is known.
 func (n *Node) plainCredit(to string, t *tx) (chain.Credit, error) {
-	from := t.from
-	if t.signed != nil {
-		var err error
-		if from, err = types.Sender(n.signer, t.signed); err != nil {
-			return chain.Credit{}, fmt.Errorf("recover sender of %s: %w", t.id, err)
-		}
+	from, err := n.sender(t)
+	if err != nil {
+		return chain.Credit{}, err
 	}
 	id := t.id.Hex()
 	return chain.Credit{Ref: id, To: to, From: from.Hex(), TxID: id, Amount: money.OfBig(money.ETH, t.value)}, nil
@@ -282,8 +234,8 @@ func restCredit(to, blockHash string, amount *big.Int) chain.Credit {
 	return chain.Credit{Ref: to + "@" + blockHash, To: to, Amount: money.OfBig(money.ETH, amount)}
 }
 
-// scanUnweighed credits plain transactions only, for a block too old to have its state at hand.
-func (n *Node) scanUnweighed(ctx context.Context, b *block, accounts []*account, cause error) (chain.Found, error) {
+// scanUnweighed tells what transactions show alone, for a block too old to have its state at hand.
+func (n *Node) scanUnweighed(ctx context.Context, b *block, c *candidates, cause error) (chain.Found, error) {
 	tip, err := ask[hexutil.Uint64](ctx, n.client, "eth_blockNumber")
 	if err != nil {
 		return chain.Found{}, err
@@ -293,16 +245,17 @@ func (n *Node) scanUnweighed(ctx context.Context, b *block, accounts []*account,
 	}
 	n.warnOnce("node has no state of an old block: only plain transactions are credited there, the rest by later balances", "height", b.Number)
 	found := chain.Found{Unweighed: true}
-	some := plain(accounts)
+	some := c.txs()
 	if len(some) == 0 {
 		return found, nil
 	}
-	success, err := n.provenSuccess(ctx, b, some)
+	fates, err := n.proven(ctx, b, some)
 	if err != nil {
 		return chain.Found{}, err
 	}
-	for _, a := range accounts {
-		credits, _, err := n.plainCredits(a, success)
+	found.Uses = c.uses(fates)
+	for _, a := range c.accounts {
+		credits, _, err := n.plainCredits(a, fates)
 		if err != nil {
 			return chain.Found{}, err
 		}

@@ -15,7 +15,9 @@ import (
 type tx struct {
 	kind   uint64
 	id     common.Hash
-	from   common.Address // the node's word
+	from   common.Address // the node's word, until sender recovers it
+	proven bool           // it was recovered
+	nonce  uint64
 	to     *common.Address
 	value  *big.Int
 	signed *types.Transaction // nil for a type that this version does not know
@@ -50,7 +52,7 @@ func (f *txFields) tx() (*tx, error) {
 	if f.Hash == nil || f.From == nil || f.Value == nil {
 		return nil, errors.New("read transaction: hash, from or value is missing")
 	}
-	t := &tx{kind: uint64(f.Type), id: *f.Hash, from: *f.From, to: f.To, value: f.Value.ToInt()}
+	t := &tx{kind: uint64(f.Type), id: *f.Hash, from: *f.From, nonce: uint64(f.Nonce), to: f.To, value: f.Value.ToInt()}
 	var err error
 	switch f.Type {
 	case types.LegacyTxType, types.AccessListTxType, types.DynamicFeeTxType:
