@@ -3,6 +3,7 @@ package checkout
 import (
 	"html/template"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +39,7 @@ type model struct {
 	LateAccepted              bool // paid, though it came late
 	Policy                    payment.Policy
 	Refund                    refund
+	Paybacks                  []payback
 	CanCancel                 bool
 	Closing                   closing
 	Panel                     template.HTML
@@ -128,7 +130,8 @@ func (d *door) pageOf(r pageRequest, v engine.View) (model, error) {
 	m.Settled = settled(v)
 	m.LateAccepted = v.Status == payment.Paid && v.Marks.Has(payment.MarkLate)
 	m.CanCancel, m.Policy = v.CanCancel, v.Invoice.Policy
-	m.Refund = refundOf(v)
+	m.Refund, m.Paybacks = refundOf(v), d.paybacks(c, v)
+	m.Refund.Need = slices.ContainsFunc(m.Paybacks, func(p payback) bool { return p.Need })
 	m.Closing = d.closingOf(v)
 	if v.Quote == nil {
 		return d.withPanel(m, v)
@@ -199,9 +202,7 @@ func (d *door) fillMoney(m *model, v engine.View) {
 	m.Received, m.Missing, m.Excess = web.Coin(v.Seen), web.Coin(v.Missing), web.Coin(v.Excess)
 	for _, p := range v.Progress {
 		row := deposit{Amount: web.Coin(p.Deposit.Amount), TxID: p.Deposit.TxID, Depth: depthText(c, p)}
-		if link := d.Explorers[p.Deposit.Network]; link != "" && row.TxID != "" {
-			row.Explorer = strings.ReplaceAll(link, "{txid}", url.PathEscape(row.TxID))
-		}
+		row.Explorer = d.explorer(p.Deposit.Network, row.TxID)
 		m.Deposits = append(m.Deposits, row)
 		if p.Deposit.Arrived().After(v.Deadline) && m.Late == "" {
 			late := p.Deposit.Arrived().Sub(v.Deadline)
@@ -257,20 +258,15 @@ func refundOf(v engine.View) refund {
 		return refund{}
 	}
 	set := v.Invoice.Refunds[v.Quote.Coin]
-	r := refund{Known: set.Address != "", Fixed: set.Fixed, Open: v.RefundOpen, Fours: web.Fours(set.Address),
+	return refund{Known: set.Address != "", Fixed: set.Fixed, Open: v.RefundOpen, Fours: web.Fours(set.Address),
 		Coin: string(v.Quote.Coin)}
-	if v.Status == payment.Paid && v.Excess.Sign() > 0 || v.Status == payment.Expired && anyLive(v) {
-		mayCount := v.Invoice.Policy.AcceptLate && !settled(v) && v.Invoice.CancelledAt.IsZero()
-		r.Need = !r.Known && r.Open && !mayCount
-	}
-	return r
 }
 
 // closingOf tells whether a paid page goes away by itself: only just after it was paid, so that it can be kept as a
 // receipt, and not while something is still asked of the payer.
 func (d *door) closingOf(v engine.View) closing {
 	state, at := stateOf(v), time.UnixMilli(v.Invoice.Told.PaidAt)
-	done := state == StatePaid || state == StateOverpaid && v.Invoice.RefundAddress(v.Quote.Coin) != ""
+	done := state == StatePaid && len(v.Outgoing) == 0 || state == StateOverpaid && v.Invoice.RefundAddress(v.Quote.Coin) != ""
 	return closing{
 		Auto:  done && v.Now.Sub(at) < ReturnWithin,
 		After: int(ReturnAfter / time.Second),

@@ -148,13 +148,13 @@ func (d *door) refundModel(r *http.Request, v engine.View, q url.Values) (refund
 	m := refundModel{Catalogue: p.Catalogue, frame: d.frameOf(p, v), Coin: string(coin), Net: netName(p.Catalogue, n.Network),
 		Next: q.Get("next")}
 	m.Title, m.Must = p.Say("title.refund"), v.Quote == nil && needsRefundFirst(v, coin)
-	m.Need = refundOf(v).Need
+	m.Need = v.NeedsAddress(coin) || owedWithoutAddress(v, coin).Sign() > 0
 	set := v.Invoice.Refunds[coin]
 	bound := len(v.Invoice.RefundOwner) > 0
 	switch {
 	case set.Fixed:
 		m.Closed = p.Say("refund.fixed")
-	case !v.RefundOpen:
+	case !v.AddressOpen(coin):
 		m.Closed = p.Say("refund.closed")
 	case bound && !engine.Owns(v.Invoice, refundCookie(r, v.Invoice.ID)):
 		m.Closed = p.Say("refund.other")

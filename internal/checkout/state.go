@@ -178,5 +178,15 @@ func (s State) Attention() bool {
 	}
 }
 
+// Over tells whether nothing more is to be paid, and it was not paid either.
+func (s State) Over() bool {
+	switch s {
+	case StateShort, StateExpired, StateLate, StateRefunded:
+		return true
+	default:
+		return false
+	}
+}
+
 // Done tells whether the invoice is paid. For templates.
 func (s State) Done() bool { return s == StatePaid || s == StateOverpaid }

@@ -33,6 +33,8 @@ type status struct {
 	Title         string `json:"title"`
 	Announce      string `json:"announce"`
 	Assertive     bool   `json:"assertive"`
+	Refund        int    `json:"refund"` // status of the newest refund as the guide numbers it, 0 for none
+	Also          string `json:"also"`   // how the refunds stand, announced apart
 }
 
 // statusOf is the state of an invoice, told in a language.
@@ -50,6 +52,14 @@ func (d *door) statusOf(c web.Catalogue, v engine.View) status {
 	s.Version = versionOf(s, v)
 	s.Title = titleOf(c, s.State, dep)
 	s.Announce, s.Assertive = d.announcement(c, v, s.State, dep)
+	if n := len(v.Outgoing); n > 0 {
+		s.Refund, s.Also = int(v.Outgoing[n-1].RefundStatus()), refundsAnnounced(c, v)
+	}
+	if over := s.State.Over(); over && owes(v) {
+		s.Title = c.Say("title.refund")
+	} else if over && s.Refund == int(payment.RefundInProgress) {
+		s.Title = c.Say("title.refunding")
+	}
 	return s
 }
 
@@ -63,6 +73,9 @@ func versionOf(s status, v engine.View) string {
 	}
 	for _, p := range v.Progress {
 		fmt.Fprintf(h, "deposit %s %s %d %s\n", p.Deposit.Ref, p.Deposit.State, p.Have, p.Deposit.Amount.Units())
+	}
+	for _, o := range v.Outgoing {
+		fmt.Fprintf(h, "refund %s %s %s %q %q %s %s %d\n", o.ID, o.State, o.Held, o.To, o.TxID, o.Amount, o.Net, o.Have)
 	}
 	for _, a := range otherCoins(v) {
 		fmt.Fprintf(h, "other %s\n", a)

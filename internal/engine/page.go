@@ -23,6 +23,7 @@ type View struct {
 	Now         time.Time
 	Offers      []Offer    // what the payer can choose; only while nothing was chosen or it may be changed
 	Progress    []Progress // one per live deposit of the quote's coin, the oldest first
+	Outgoing    []Outgoing // one per refund, the oldest first
 	CanChange   bool       // another coin may be chosen: nothing was seen yet
 	CanExtend   bool       // more time may be asked for
 	CanCancel   bool       // a part payment may be given up for a refund
@@ -70,7 +71,8 @@ func (d *Desk) Page(ctx context.Context, id payment.ID) (View, error) {
 			}
 			states[n.Network] = s
 		}
-		return nil
+		v.Outgoing, err = outgoing(tx, v.Facts, states)
+		return err
 	})
 	if err != nil {
 		return v, err
@@ -98,7 +100,7 @@ func (d *Desk) allow(v *View) {
 	v.CanChange = waiting && nothing && v.Now.Before(v.Deadline) && (more || v.Quote == nil)
 	v.CanExtend = waiting && v.Quote != nil && !v.Covers && v.Now.Before(v.Deadline) && more
 	v.CanCancel = waiting && !nothing && !v.Covers
-	v.RefundOpen = v.Invoice.Told.Status != payment.Refunded && (v.Quote == nil || !v.Invoice.Refunds[v.Quote.Coin].Fixed)
+	v.RefundOpen = v.Quote == nil && v.Invoice.Told.Status != payment.Refunded || v.Quote != nil && v.AddressOpen(v.Quote.Coin)
 }
 
 // extendBound is until when more time is given: the time to choose, never under eleven quote windows.
@@ -356,17 +358,21 @@ func (d *Desk) SetRefundAddress(ctx context.Context, id payment.ID, c RefundChan
 		return "", payment.Malformed("refund_address", "%s", err)
 	}
 	err = d.Store.Update(ctx, func(tx Tx) error {
-		inv, err := tx.Invoice(id)
+		f, err := tx.Facts(id)
 		if errors.Is(err, payment.ErrAbsent) {
 			return noInvoice()
 		} else if err != nil {
 			return err
 		}
+		inv := f.Invoice
 		if !slices.Contains(inv.Coins, c.Coin) {
 			return payment.Malformed("coin", "choose one of the coins on the page")
 		}
 		if err := notOurs(tx, n.Network, address); err != nil {
 			return err
+		}
+		if !(View{Facts: f}).AddressOpen(c.Coin) {
+			return closed("the refund address of this payment cannot be changed any more")
 		}
 		if cookie, err = bind(&inv, c); err != nil {
 			return err
@@ -401,8 +407,6 @@ func notOurs(tx Tx, n money.Network, address string) error {
 // bind checks that this browser may change the refund address, or makes it the one that may.
 func bind(inv *payment.Invoice, c RefundChange) (cookie string, err error) {
 	switch {
-	case inv.Refunds[c.Coin].Fixed, inv.Told.Status == payment.Refunded:
-		return "", closed("the refund address of this payment cannot be changed any more")
 	case len(inv.RefundOwner) == 0:
 		secret := make([]byte, 32)
 		if _, err := rand.Read(secret); err != nil {

@@ -118,7 +118,7 @@ var koreanMayHave = map[string]bool{"BTC": true, "ETH": true, "KST": true, "ID":
 // words reads the text of the page as a payer sees it.
 func words(t *testing.T, ctx context.Context, name string) {
 	t.Helper()
-	text := get[string](t, ctx, `document.title+'\n'+[...document.querySelectorAll('body *')].filter(e=>!e.closest('noscript,code,.address,.shop,.lines dd,.x'))
+	text := get[string](t, ctx, `document.title+'\n'+[...document.querySelectorAll('body *')].filter(e=>!e.closest('noscript,code,.address,.shop,.lines dd,.x,.payback h2'))
 		.flatMap(e=>[...e.childNodes].filter(n=>n.nodeType===3).map(n=>n.data).concat(e.closest('svg')?[]:e.getAttribute('aria-label')||[])).join('\n')`)
 	if strings.Contains(text, "⟦") || regexp.MustCompile(`\{[a-z]+\}`).MatchString(text) {
 		t.Errorf("C21 %s: a text is missing or not filled: %s", name, text)

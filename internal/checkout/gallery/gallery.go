@@ -160,7 +160,7 @@ func (m *Make) View() engine.View {
 	v.CanChange = waiting && v.Seen.IsZero() && v.Now.Before(v.Deadline)
 	v.CanExtend = waiting && v.Quote != nil && !v.Covers && v.Now.Before(v.Deadline)
 	v.CanCancel = waiting && !v.Seen.IsZero() && !v.Covers
-	v.RefundOpen = v.Status != payment.Refunded && (v.Quote == nil || !v.Invoice.Refunds[v.Quote.Coin].Fixed)
+	v.RefundOpen = v.Quote == nil && v.Status != payment.Refunded || v.Quote != nil && v.AddressOpen(v.Quote.Coin)
 	if v.CanChange {
 		for _, coin := range v.Invoice.Coins {
 			o := engine.Offer{Coin: coin, Network: Nets()[coin].Network, Due: money.Of(money.BTC, 66730), Wait: 20 * time.Minute}
@@ -175,7 +175,7 @@ func (m *Make) View() engine.View {
 
 // Fixtures are all states, one or more of each, in the order of a payer's life.
 func Fixtures() []Fixture {
-	all := append(before(), after()...)
+	all := slices.Concat(before(), after(), returns())
 	for i := range all {
 		all[i].View.Invoice.ID = ID(all[i].Name)
 	}
@@ -245,10 +245,6 @@ func after() []Fixture {
 		{"late", New("late").Quote(money.BTC, 60*time.Minute).Deposit(Coming{1000, 22 * time.Minute, payment.Confirmed, 2}).View()},
 		{"late-waiting", New("late-waiting").Quote(money.BTC, 60*time.Minute).Edit(func(i *payment.Invoice) { i.Policy.AcceptLate = true }).
 			Deposit(Coming{1000, 22 * time.Minute, payment.Mined, 1}).View()},
-		{"refunded", New("refunded").Quote(money.BTC, 60*time.Minute).Edit(func(i *payment.Invoice) {
-			i.Told.Status = payment.Refunded
-			i.Refunds[money.BTC] = payment.RefundAddress{Address: BTCAddress, Fixed: true}
-		}).Deposit(Coming{1000, 50 * time.Minute, payment.Confirmed, 2}).View()},
 	}
 }
 

@@ -11,7 +11,9 @@
   const POLL = 5000;
 
   // --- telling ---
-  let said = data().announce;
+  let said = '';
+  let toldState = data().announce;
+  let toldAlso = data().also; // how the refunds stand
   const say = (text, assertive) => {
     if (!text || text === said) return;
     said = text;
@@ -85,7 +87,10 @@
   const told = (s) => {
     lost(false);
     if (s.version === data().version) return;
-    refresh(() => say(s.announce, s.assertive));
+    const news = [s.announce === toldState ? '' : s.announce, s.also === toldAlso ? '' : s.also].filter(Boolean);
+    toldState = s.announce;
+    toldAlso = s.also;
+    refresh(() => say(news.join(' '), s.assertive));
   };
 
   // --- live: server-sent events, and polling where they fail ---

@@ -1,0 +1,62 @@
+package engine
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/pipe-pg/pipe/internal/money"
+	"github.com/pipe-pg/pipe/internal/payment"
+)
+
+// Outgoing is how far one refund of an invoice is. Have counts the blocks on its transaction, its own included; 0 while it is
+// in none.
+type Outgoing struct {
+	payment.Payout
+	Have int
+}
+
+// outgoing is the progress of all refunds of an invoice, the oldest first.
+func outgoing(tx Tx, f payment.Facts, states map[money.Network]NetworkState) ([]Outgoing, error) {
+	var all []Outgoing
+	for _, p := range f.Payouts {
+		if !p.Kind.IsRefund() {
+			continue
+		}
+		o := Outgoing{Payout: p}
+		if p.SpendID != "" {
+			s, err := tx.Spend(p.SpendID)
+			if err != nil && !errors.Is(err, payment.ErrAbsent) {
+				return nil, err
+			}
+			if tip := states[p.Network].Height; err == nil && s.Height > 0 && tip >= s.Height {
+				o.Have = int(min(tip-s.Height+1, payment.MaxDepth))
+			}
+		}
+		all = append(all, o)
+	}
+	slices.SortFunc(all, func(a, b Outgoing) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	return all, nil
+}
+
+// NeedsAddress tells whether a refund of a coin waits for nothing but the payer's word where it shall go, or failed and may be
+// tried again with another address.
+func (v View) NeedsAddress(coin money.Currency) bool {
+	var last payment.Payout
+	for _, p := range v.Payouts {
+		if !p.Kind.IsRefund() || p.Network.Coin() != coin {
+			continue
+		}
+		if p.State == payment.PayoutWaiting && p.Held == payment.HoldAddress {
+			return true
+		}
+		if !p.CreatedAt.Before(last.CreatedAt) {
+			last = p
+		}
+	}
+	return last.State == payment.PayoutFailed
+}
+
+// AddressOpen tells whether the refund address of a coin may still be set or changed by the browser it is bound to.
+func (v View) AddressOpen(coin money.Currency) bool {
+	return !v.Invoice.Refunds[coin].Fixed && (v.Invoice.Told.Status != payment.Refunded || v.NeedsAddress(coin))
+}
