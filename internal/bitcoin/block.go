@@ -15,12 +15,28 @@ import (
 // errShort: the bytes end before what they announce.
 var errShort = errors.New("bytes end too early")
 
-// A txView is a transaction as far as credits need it.
+// A txView is a transaction as far as credits and uses need it.
 type txView struct {
 	id       [32]byte
 	coinbase bool
+	inputs   int
+	ins      []byte // the inputs, serialised
 	count    int    // outputs
 	outs     []byte // the outputs, serialised
+}
+
+// points walks over the outpoints that the inputs use up, 36 bytes each.
+func (v txView) points() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		c := cursor{b: v.ins}
+		for range v.inputs {
+			point := c.take(36)
+			c.take(c.varint())
+			if c.take(4); !yield(point) {
+				return
+			}
+		}
+	}
 }
 
 // outputs walks over amount in satoshi and script of each output.
@@ -152,13 +168,15 @@ func (w *walker) tx(c *cursor) txView {
 	}
 	body := c.b
 	inputs := c.count(41)
-	var tx txView
+	tx := txView{inputs: inputs}
+	ins := c.b
 	for range inputs {
 		point := c.take(36)
 		c.take(c.varint())
 		c.take(4)
 		tx.coinbase = tx.coinbase || len(point) == 36 && isNull(point)
 	}
+	tx.ins = ins[:len(ins)-len(c.b)]
 	tx.count = c.count(9)
 	outs := c.b
 	for range tx.count {
@@ -256,10 +274,12 @@ func wireBlock(raw []byte) ([]txView, error) {
 	}
 	txs := make([]txView, 0, len(block.Transactions))
 	for _, tx := range block.Transactions {
-		v := txView{id: tx.TxHash(), count: len(tx.TxOut)}
+		v := txView{id: tx.TxHash(), inputs: len(tx.TxIn), count: len(tx.TxOut)}
 		for _, in := range tx.TxIn {
 			p := in.PreviousOutPoint
 			v.coinbase = v.coinbase || p.Index == 0xffffffff && p.Hash == [32]byte{}
+			v.ins = binary.LittleEndian.AppendUint32(append(v.ins, p.Hash[:]...), p.Index)
+			v.ins = append(v.ins, 0, 0, 0, 0, 0) // an empty script and a sequence: uses need neither
 		}
 		var outs bytes.Buffer
 		for _, out := range tx.TxOut {

@@ -2,11 +2,15 @@ package bitcoin
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -237,7 +241,7 @@ func (r *Reader) Scan(ctx context.Context, b chain.Block, w chain.Watch) (chain.
 		return chain.Found{}, err
 	}
 	r.trust(h)
-	return chain.Found{Credits: match(r.net, txs, b.Height, w)}, nil
+	return chain.Found{Credits: match(r.net, txs, b.Height, w), Uses: uses(txs, w.Held)}, nil
 }
 
 // open checks a block's bytes against what is known of it and decodes them. What does not fit is chain.ErrBlind: no
@@ -306,6 +310,44 @@ func match(net network, txs []txView, height uint64, w chain.Watch) []chain.Cred
 		})
 	}
 	return found
+}
+
+// uses finds the inputs that use up a ticket of ours. All tickets of a block are parts of one text, so that an input costs
+// no memory of its own.
+func uses(txs []txView, held func(chain.Ticket) bool) []chain.Use {
+	if held == nil {
+		return nil
+	}
+	inputs := 0
+	for _, tx := range txs {
+		inputs += tx.inputs
+	}
+	var text strings.Builder
+	text.Grow(inputs * maxTicket)
+	var found []chain.Use
+	var buf [maxTicket]byte
+	for _, tx := range txs {
+		if tx.coinbase {
+			continue
+		}
+		for point := range tx.points() {
+			from := text.Len()
+			text.Write(appendTicket(buf[:0], point)) //nolint:errcheck // a builder takes every write
+			if t := chain.Ticket(text.String()[from:]); held(t) {
+				found = append(found, chain.Use{Ticket: chain.Ticket(strings.Clone(string(t))), TxID: idText(tx.id)})
+			}
+		}
+	}
+	return found
+}
+
+// appendTicket writes an outpoint's 36 bytes as "txid:vout".
+func appendTicket(to, point []byte) []byte {
+	var id [32]byte
+	copy(id[:], point)
+	slices.Reverse(id[:])
+	to = append(hex.AppendEncode(to, id[:]), ':')
+	return strconv.AppendUint(to, uint64(binary.LittleEndian.Uint32(point[32:])), 10)
 }
 
 // each gives the outputs that pay an address something.

@@ -369,7 +369,7 @@ func (f Found) key() string {
 		lines = append(lines, fmt.Sprintf("fall %q %s", fall.Address, fall.Balance))
 	}
 	for _, u := range f.Uses {
-		lines = append(lines, fmt.Sprintf("use %q %q %t %s", string(u.Ticket), u.TxID, u.Failed, u.Fee))
+		lines = append(lines, fmt.Sprintf("use %q %q %q %t %s %s", string(u.Ticket), u.TxID, u.From, u.Failed, u.Out, u.Fee))
 	}
 	sort.Strings(lines)
 	return strings.Join(lines, "\n")
