@@ -80,6 +80,7 @@ type Chain struct {
 	arrival uint64                      // of the last mempool entry
 	changes uint64                      // mempool_sequence
 	feeRate int64
+	faults  faults
 	current bool  // the initial download is over; never false again
 	broken  error // set when the journal could not be written: memory is ahead of disk, nothing may follow
 }

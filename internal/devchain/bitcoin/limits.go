@@ -31,6 +31,9 @@ const (
 	// maxRawTxs bounds the transactions of one testmempoolaccept (Bitcoin Core: MAX_PACKAGE_COUNT).
 	maxRawTxs = 25
 
+	// maxScanObjects bounds the descriptors of one scantxoutset.
+	maxScanObjects = 100_000
+
 	// headerTimeout bounds the wait for a request's header.
 	headerTimeout = 10 * time.Second
 	// requestTimeout bounds the reading of a request and the writing of its answer.

@@ -59,6 +59,7 @@ func methods() map[string]method {
 		"sendrawtransaction": {
 			names: []string{"hexstring", "maxfeerate", "maxburnamount"}, needs: 1, changes: true, run: sendRawTransaction,
 		},
+		"scantxoutset":      {names: []string{"action", "scanobjects"}, needs: 1, run: scanTxOutSet},
 		"estimatesmartfee":  {names: []string{"conf_target", "estimate_mode"}, needs: 1, run: estimateSmartFee},
 		"getnetworkinfo":    {run: getNetworkInfo},
 		"getindexinfo":      {names: []string{"index_name"}, run: getIndexInfo},

@@ -228,7 +228,8 @@ func getTxOut(c *Chain, a args) (any, *rpcError) {
 
 var errDecodeTx = &rpcError{codeDeserialization, "TX decode failed. Make sure the tx has at least one input."}
 
-func sendRawTransaction(c *Chain, a args) (any, *rpcError) {
+// takeRawTransaction is sendrawtransaction as Bitcoin Core does it.
+func takeRawTransaction(c *Chain, a args) (any, *rpcError) {
 	text, failure := a.text(0)
 	if failure != nil {
 		return nil, failure

@@ -142,6 +142,9 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	status, answer := e.answer(body)
+	if answer == nil && status == 0 {
+		panic(http.ErrAbortHandler) // the server breaks the connection
+	}
 	if status == http.StatusNoContent {
 		w.WriteHeader(status)
 		return
@@ -196,6 +199,9 @@ func (e *endpoint) single(body []byte) (int, []byte) {
 		return http.StatusBadRequest, reply(nameless(), nil, &rpcError{codeInvalidRequest, "Invalid Request object"})
 	}
 	result, failure := e.call(req)
+	if failure == cutConnection {
+		return 0, nil
+	}
 	if req.Version == "2.0" && req.ID == nil { // a notification: done, but not answered
 		return http.StatusNoContent, nil
 	}

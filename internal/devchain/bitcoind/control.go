@@ -251,6 +251,24 @@ func (n *Node) purge(ctx context.Context, gone map[string]bool) error {
 	return n.abandon(ctx, gone)
 }
 
+// Evict takes a transaction out of the mempool, with all that spend its outputs. A node has no call for that: it is
+// started again without them. bitcoin.ErrUnknownTx.
+func (n *Node) Evict(ctx context.Context, txid string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	pending, err := n.pending(ctx)
+	if err == nil && !slices.Contains(pending, txid) {
+		err = fmt.Errorf("%w: %s is not in the mempool", bitcoin.ErrUnknownTx, txid)
+	}
+	if err == nil {
+		err = n.purge(ctx, map[string]bool{txid: true})
+	}
+	if err != nil {
+		return fmt.Errorf("evict: %w", err)
+	}
+	return nil
+}
+
 // abandon frees the wallet's coins that dropped transactions would have spent.
 func (n *Node) abandon(ctx context.Context, gone map[string]bool) error {
 	for txid := range gone {
