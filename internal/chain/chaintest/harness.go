@@ -73,12 +73,15 @@ type tracker struct {
 	ours    map[string]bool
 	stored  []chain.Block
 	credits map[string][]chain.Credit // by block hash
+	tickets map[chain.Ticket]bool     // outpoints whose use is looked for
+	uses    map[string][]chain.Use    // by block hash
 }
 
 // follow starts to track the chain at its tip.
 func follow(t *testing.T, h Harness, addresses []string) *tracker {
 	t.Helper()
-	k := &tracker{t: t, h: h, ours: map[string]bool{}, credits: map[string][]chain.Credit{}}
+	k := &tracker{t: t, h: h, ours: map[string]bool{}, credits: map[string][]chain.Credit{},
+		tickets: map[chain.Ticket]bool{}, uses: map[string][]chain.Use{}}
 	for _, a := range addresses {
 		k.ours[a] = true
 	}
@@ -86,13 +89,18 @@ func follow(t *testing.T, h Harness, addresses []string) *tracker {
 	return k
 }
 
-// explained sums the credits of an address in the stored blocks.
+// explained is what the stored blocks explain on an address: its credits, and on account chains less what left it.
 func (k *tracker) explained(address string) money.Amount {
 	sum := money.Zero(k.h.Network.Coin())
 	for _, b := range k.stored {
 		for _, c := range k.credits[b.Hash] {
 			if c.To == address {
 				sum = sum.Add(c.Amount)
+			}
+		}
+		for _, u := range k.uses[b.Hash] {
+			if u.From == address {
+				sum = sum.Sub(u.Out).Sub(u.Fee)
 			}
 		}
 	}
@@ -105,6 +113,7 @@ func (k *tracker) watch() chain.Watch {
 		Explained: func(_ context.Context, a string) (money.Amount, bool, error) {
 			return k.explained(a), k.ours[a], nil
 		},
+		Held: func(t chain.Ticket) bool { return k.tickets[t] },
 	}
 	for a := range k.ours {
 		w.Hot = append(w.Hot, chain.Weighed{Address: a, Balance: k.explained(a)})
@@ -127,9 +136,10 @@ func (k *tracker) step(ctx context.Context) (chain.Step, error) {
 		k.stored = s.Start
 	case s.Connect != nil:
 		k.stored = append(k.stored, *s.Connect)
-		k.credits[s.Connect.Hash] = s.Found.Credits
+		k.credits[s.Connect.Hash], k.uses[s.Connect.Hash] = s.Found.Credits, s.Found.Uses
 	case s.Disconnect != nil:
 		delete(k.credits, s.Disconnect.Hash)
+		delete(k.uses, s.Disconnect.Hash)
 		k.stored = k.stored[:len(k.stored)-1]
 	}
 	return s, nil

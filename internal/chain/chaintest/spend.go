@@ -1,0 +1,479 @@
+package chaintest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/pipe-pg/pipe/internal/chain"
+	"github.com/pipe-pg/pipe/internal/money"
+)
+
+// A SpendHarness is a Harness whose chain also has a builder under test. What is nil the chain cannot do.
+type SpendHarness struct {
+	Harness
+	Builder chain.Builder
+	// Account makes a key of the test's own.
+	Account func(t testing.TB) Account
+	// Holding says how what a credit brought to an account can be spent now.
+	Holding func(ctx context.Context, c chain.Credit) (chain.Holding, error)
+	// Change: what the payouts leave comes back as a credit of its own, and each holding brings its own ticket.
+	Change bool
+	// Evict takes a transaction out of the node's mempool.
+	Evict func(ctx context.Context, txid string) error
+	// AcceptThenFail lets the node take the next transaction that is sent, and not say so.
+	AcceptThenFail func(ctx context.Context) error
+	// Refuse lets the node refuse every transaction, until it is called with false.
+	Refuse func(ctx context.Context, on bool) error
+	// Spike makes the node ask for so many times the usual fee.
+	Spike func(ctx context.Context, times int64) error
+}
+
+// An Account is an address and the key behind it.
+type Account struct {
+	Address string
+	Sign    func(chain.Unsigned) (chain.Signed, error)
+}
+
+// RunBuilder proves that the harness' builder keeps the promises of chain.Builder, and that its reader finds the uses of
+// tickets.
+func RunBuilder(t *testing.T, h SpendHarness) {
+	for _, c := range []struct {
+		name string
+		able bool
+		run  func(*testing.T, SpendHarness)
+	}{
+		{"fees", true, spendFees},
+		{"paid once", true, spendPaid},
+		{"change comes back", h.Change, spendChange},
+		{"several payouts and holdings", h.Change, spendMany},
+		{"reorganised away and back", true, spendReorganised},
+		{"replaced by the next version", true, spendReplaced},
+		{"sent again", true, spendAgain},
+		{"evicted", h.Evict != nil, spendEvicted},
+		{"error after the node took it", h.AcceptThenFail != nil, spendUnheard},
+		{"refused", h.Refuse != nil, spendRefused},
+		{"fees spike", h.Spike != nil, spendSpike},
+		{"drafts that cannot be", true, spendImpossible},
+		{"node down", h.Pause != nil, spendDown},
+	} {
+		if c.able {
+			t.Run(c.name, func(t *testing.T) { c.run(t, h) })
+		}
+	}
+}
+
+// A purse is an account with coins, and a tracker that looks for them and for what becomes of them.
+type purse struct {
+	*tracker
+	h       SpendHarness
+	account Account
+	to      []string // foreign addresses that the tracker watches, too
+	drafts  int
+}
+
+// fund makes an account with so many equal credits.
+func fund(t *testing.T, h SpendHarness, credits int) *purse {
+	t.Helper()
+	p := &purse{h: h, account: h.Account(t), to: h.Addresses(t, 3)}
+	p.tracker = follow(t, h.Harness, append([]string{p.account.Address}, p.to...))
+	for range credits {
+		p.pay(p.account.Address, units(h.Harness, fundMicros))
+	}
+	p.mine(1)
+	p.sync()
+	return p
+}
+
+// fundMicros is what each credit of a purse is, in millionths of a coin.
+const fundMicros = 20_000
+
+// holdings are what the account can spend now. The tracker looks for their use from now on.
+func (p *purse) holdings() []chain.Holding {
+	p.t.Helper()
+	p.sync()
+	used := map[chain.Ticket]bool{}
+	for _, all := range p.uses {
+		for _, u := range all {
+			used[u.Ticket] = true
+		}
+	}
+	var all []chain.Holding
+	for _, b := range p.stored {
+		for _, c := range p.credits[b.Hash] {
+			if c.To != p.account.Address {
+				continue
+			}
+			held, err := p.h.Holding(p.t.Context(), c)
+			must(p.t, err)
+			if used[held.Ticket] || slices.ContainsFunc(all, func(o chain.Holding) bool { return o.Ticket == held.Ticket }) {
+				continue
+			}
+			p.tickets[held.Ticket] = true
+			all = append(all, held)
+		}
+	}
+	return all
+}
+
+// draft pays the amounts to the purse's foreign addresses, out of the holdings.
+func (p *purse) draft(holdings []chain.Holding, amounts ...money.Amount) chain.Draft {
+	p.drafts++
+	d := chain.Draft{Network: p.h.Network, Spend: fmt.Sprintf("spend-%d", p.drafts), Version: 1, Merchant: "merchant", Holdings: holdings, Anchor: holdings[0].Ticket}
+	for i, a := range amounts {
+		d.Pays = append(d.Pays, chain.Pay{Payout: fmt.Sprintf("payout-%d", i), Attempt: 1, Cause: chain.CauseWithdrawal, To: p.to[i], Amount: a})
+	}
+	return d
+}
+
+// build makes and signs a version, and checks its sums.
+func (p *purse) build(d chain.Draft) (chain.Unsigned, chain.Signed) {
+	p.t.Helper()
+	u, err := p.h.Builder.Build(p.t.Context(), d)
+	must(p.t, err)
+	p.sums(d, u)
+	again, err := p.h.Builder.Build(p.t.Context(), d)
+	must(p.t, err)
+	if string(again.Raw) != string(u.Raw) {
+		p.t.Errorf("the same draft gives other bytes")
+	}
+	s, err := p.account.Sign(u)
+	must(p.t, err)
+	return u, s
+}
+
+// sums checks that nothing of the draft is lost, altered or made.
+func (p *purse) sums(d chain.Draft, u chain.Unsigned) {
+	p.t.Helper()
+	if u.Network != d.Network || u.Spend != d.Spend || u.Version != d.Version || u.Merchant != d.Merchant || u.Anchor != d.Anchor || len(u.Pays) != len(d.Pays) || len(u.Raw) == 0 {
+		p.t.Errorf("draft %+v became %+v", d, u)
+	}
+	coin := d.Network.Coin()
+	in, out, borne := money.Zero(coin), money.Zero(coin), money.Zero(coin)
+	for _, held := range u.Holdings {
+		in = in.Add(held.Amount)
+	}
+	for i, one := range u.Pays {
+		if one.Payout != d.Pays[i].Payout || one.To != d.Pays[i].To || !one.Amount.Equal(d.Pays[i].Amount) || one.Net.Sign() <= 0 || !one.Net.Less(one.Amount) {
+			p.t.Errorf("payout %+v became %+v", d.Pays[i], one)
+		}
+		out, borne = out.Add(one.Net), borne.Add(one.Amount).Sub(one.Net)
+	}
+	if p.h.Change && !in.Equal(out.Add(u.Change).Add(u.Fee)) {
+		p.t.Errorf("%s go in, %s arrive, %s come back, %s are the fee", in, out, u.Change, u.Fee)
+	}
+	if u.Fee.Less(borne) {
+		p.t.Errorf("the payouts bear %s of a fee of %s", borne, u.Fee)
+	}
+	if u.Rate.Sign() <= 0 || u.Fee.Sign() <= 0 {
+		p.t.Errorf("rate %s, fee %s", u.Rate, u.Fee)
+	}
+}
+
+func (p *purse) send(s chain.Signed) {
+	p.t.Helper()
+	must(p.t, p.h.Builder.Broadcast(p.t.Context(), s.Raw))
+}
+
+// used lists the uses of the holdings' tickets in the stored blocks.
+func (p *purse) used(holdings []chain.Holding) []chain.Use {
+	p.t.Helper()
+	p.sync()
+	var all []chain.Use
+	for _, b := range p.stored {
+		for _, u := range p.uses[b.Hash] {
+			if slices.ContainsFunc(holdings, func(o chain.Holding) bool { return o.Ticket == u.Ticket }) {
+				all = append(all, u)
+			}
+		}
+	}
+	return all
+}
+
+// expectUsed checks that the chain holds the transaction, and that each payout got its net by it, once.
+func (p *purse) expectUsed(u chain.Unsigned, s chain.Signed) {
+	p.t.Helper()
+	uses := p.used(u.Holdings)
+	if len(uses) != len(u.Holdings) {
+		p.t.Fatalf("uses %+v, holdings %+v", uses, u.Holdings)
+	}
+	for _, use := range uses {
+		if use.TxID != s.TxID || use.Failed {
+			p.t.Errorf("use %+v, sent %s", use, s.TxID)
+		}
+	}
+	for _, pay := range u.Pays {
+		if got := p.explained(pay.To); !got.Equal(pay.Net) {
+			p.t.Errorf("%s got %s, net %s", pay.To, got, pay.Net)
+		}
+	}
+}
+
+// expectUnused checks that the chain holds nothing of it.
+func (p *purse) expectUnused(u chain.Unsigned) {
+	p.t.Helper()
+	if uses := p.used(u.Holdings); len(uses) != 0 {
+		p.t.Errorf("uses %+v", uses)
+	}
+	for _, pay := range u.Pays {
+		if got := p.explained(pay.To); got.Sign() != 0 {
+			p.t.Errorf("%s got %s", pay.To, got)
+		}
+	}
+}
+
+func spendFees(t *testing.T, h SpendHarness) {
+	f, err := h.Builder.Fees(t.Context())
+	must(t, err)
+	if f.Rate.Sign() <= 0 || f.Plain.Sign() <= 0 || f.Least.Sign() <= 0 || f.Plain.Less(f.Rate.PerMillion(1)) || h.Change && (f.Holding.Sign() <= 0 || f.Output.Sign() <= 0 || f.Plain.Less(f.Holding)) {
+		t.Errorf("fees %+v", f)
+	}
+	p := fund(t, h, 1)
+	u, _ := p.build(p.draft(p.holdings()[:1], units(h.Harness, fundMicros)))
+	if f.Plain.Less(u.Fee) {
+		t.Errorf("a plain payout was said to cost %s, and costs %s", f.Plain, u.Fee)
+	}
+}
+
+func spendPaid(t *testing.T, h SpendHarness) {
+	p := fund(t, h, 1)
+	u, s := p.build(p.draft(p.holdings(), units(h.Harness, fundMicros)))
+	p.expectUnused(u)
+	p.send(s)
+	p.pending("after a payout", func(c []chain.Credit) bool {
+		return len(c) == 1 && c[0].TxID == s.TxID && c[0].Amount.Equal(u.Pays[0].Net)
+	})
+	p.mine(1)
+	p.expectUsed(u, s)
+	p.mine(3)
+	p.expectUsed(u, s)
+}
+
+func spendChange(t *testing.T, h SpendHarness) {
+	p := fund(t, h, 2)
+	holdings := p.holdings()
+	u, s := p.build(p.draft(holdings, units(h.Harness, fundMicros/2)))
+	if u.Change.Sign() <= 0 {
+		t.Fatalf("no change in %+v", u)
+	}
+	p.send(s)
+	p.pending("after a payout with change", func(c []chain.Credit) bool { return len(c) == 2 })
+	p.mine(1)
+	p.expectUsed(u, s)
+	found, _ := p.in(s.TxID)
+	if !slices.ContainsFunc(found, func(c chain.Credit) bool { return c.To == p.account.Address && c.Amount.Equal(u.Change) }) {
+		t.Fatalf("change of %s is not in %+v", u.Change, found)
+	}
+	next := p.holdings()
+	if len(next) != 1 || !next[0].Amount.Equal(u.Change) {
+		t.Fatalf("holdings after change %+v", next)
+	}
+	last := p.draft(next, u.Change)
+	last.Pays[0].To = p.to[1]
+	u2, s2 := p.build(last)
+	p.send(s2)
+	p.mine(1)
+	p.expectUsed(u2, s2)
+	if !u2.Change.IsZero() {
+		t.Errorf("change %s of a spend of everything", u2.Change)
+	}
+}
+
+func spendMany(t *testing.T, h SpendHarness) {
+	p := fund(t, h, 5)
+	u, s := p.build(p.draft(p.holdings(), units(h.Harness, fundMicros), units(h.Harness, 2*fundMicros), units(h.Harness, fundMicros/3)))
+	p.send(s)
+	p.mine(1)
+	p.expectUsed(u, s)
+}
+
+func spendReorganised(t *testing.T, h SpendHarness) {
+	p := fund(t, h, 1)
+	u, s := p.build(p.draft(p.holdings(), units(h.Harness, fundMicros)))
+	p.send(s)
+	p.mine(2)
+	p.expectUsed(u, s)
+	must(t, h.Reorg(t.Context(), 2, nil)) // mined again
+	p.expectUsed(u, s)
+	must(t, h.Reorg(t.Context(), 3, []string{s.TxID}))
+	p.expectUnused(u)
+	p.send(s)
+	p.mine(1)
+	p.expectUsed(u, s)
+}
+
+func spendReplaced(t *testing.T, h SpendHarness) {
+	p := fund(t, h, 1)
+	d := p.draft(p.holdings(), units(h.Harness, fundMicros))
+	u1, s1 := p.build(d)
+	p.send(s1)
+	all := []chain.Signed{s1}
+	last := u1
+	for range 4 {
+		d.Version, d.Previous = d.Version+1, last.Rate
+		u, s := p.build(d)
+		if !last.Rate.Less(u.Rate) || !last.Fee.Less(u.Fee) || s.TxID == all[len(all)-1].TxID {
+			t.Fatalf("version %d costs %s at %s, the one before %s at %s", d.Version, u.Fee, u.Rate, last.Fee, last.Rate)
+		}
+		p.send(s)
+		last, all = u, append(all, s)
+	}
+	for _, s := range all[:len(all)-1] {
+		if err := h.Builder.Broadcast(t.Context(), s.Raw); !errors.Is(err, chain.ErrRejected) {
+			t.Errorf("a version that was replaced, sent again: %v", err)
+		}
+	}
+	newest := all[len(all)-1].TxID
+	p.pending("after fee bumps", func(c []chain.Credit) bool { return len(c) == 1 && c[0].TxID == newest })
+	p.mine(1)
+	p.expectUsed(last, all[len(all)-1])
+	for _, s := range all[:len(all)-1] {
+		if err := h.Builder.Broadcast(t.Context(), s.Raw); !errors.Is(err, chain.ErrRejected) {
+			t.Errorf("a version beside the one that is mined: %v", err)
+		}
+	}
+	p.mine(1)
+	p.expectUsed(last, all[len(all)-1])
+}
+
+func spendAgain(t *testing.T, h SpendHarness) {
+	p := fund(t, h, 1)
+	u, s := p.build(p.draft(p.holdings(), units(h.Harness, fundMicros)))
+	var wait sync.WaitGroup
+	for range 8 {
+		wait.Go(func() {
+			if err := h.Builder.Broadcast(t.Context(), s.Raw); err != nil {
+				t.Errorf("sent by eight at once: %v", err)
+			}
+		})
+	}
+	wait.Wait()
+	p.send(s)
+	p.mine(1)
+	p.send(s) // it is in a block
+	p.mine(1)
+	p.send(s)
+	p.expectUsed(u, s)
+}
+
+func spendEvicted(t *testing.T, h SpendHarness) {
+	p := fund(t, h, 1)
+	u, s := p.build(p.draft(p.holdings(), units(h.Harness, fundMicros)))
+	p.send(s)
+	must(t, h.Evict(t.Context(), s.TxID))
+	p.pending("after eviction", func(c []chain.Credit) bool { return len(c) == 0 })
+	p.mine(1)
+	p.expectUnused(u)
+	p.send(s)
+	p.mine(1)
+	p.expectUsed(u, s)
+}
+
+func spendUnheard(t *testing.T, h SpendHarness) {
+	p := fund(t, h, 1)
+	u, s := p.build(p.draft(p.holdings(), units(h.Harness, fundMicros)))
+	must(t, h.AcceptThenFail(t.Context()))
+	if err := h.Builder.Broadcast(t.Context(), s.Raw); err != nil && !errors.Is(err, chain.ErrUnknown) {
+		t.Errorf("a node that answers with an error after it took the bytes: %v", err)
+	}
+	p.pending("after an answer that was lost", func(c []chain.Credit) bool { return len(c) == 1 })
+	p.send(s)
+	p.mine(1)
+	p.expectUsed(u, s)
+}
+
+func spendRefused(t *testing.T, h SpendHarness) {
+	p := fund(t, h, 1)
+	u, s := p.build(p.draft(p.holdings(), units(h.Harness, fundMicros)))
+	must(t, h.Refuse(t.Context(), true))
+	if err := h.Builder.Broadcast(t.Context(), s.Raw); !errors.Is(err, chain.ErrRejected) || errors.Is(err, chain.ErrUnknown) {
+		t.Errorf("refused: %v", err)
+	}
+	must(t, h.Refuse(t.Context(), false))
+	p.mine(1)
+	p.expectUnused(u)
+	p.send(s)
+	p.mine(1)
+	p.expectUsed(u, s)
+}
+
+func spendSpike(t *testing.T, h SpendHarness) {
+	p := fund(t, h, 1)
+	before, err := h.Builder.Fees(t.Context())
+	must(t, err)
+	d := p.draft(p.holdings(), units(h.Harness, fundMicros))
+	d.MaxRate = before.Rate.Add(before.Rate)
+	must(t, h.Spike(t.Context(), 50))
+	defer func() { must(t, h.Spike(context.WithoutCancel(t.Context()), 1)) }()
+	after, err := h.Builder.Fees(t.Context())
+	must(t, err)
+	if after.Rate.Less(before.Rate.PerMillion(40_000_000)) {
+		t.Errorf("rate was %s, is %s", before.Rate, after.Rate)
+	}
+	if _, err := h.Builder.Build(t.Context(), d); !errors.Is(err, chain.ErrFeeTooHigh) {
+		t.Errorf("above the ceiling: %v", err)
+	}
+	d.MaxRate = money.Amount{}
+	u, s := p.build(d)
+	p.send(s)
+	must(t, h.Spike(t.Context(), 1))
+	d.Version, d.Previous = 2, u.Rate
+	u, s = p.build(d) // must still replace the dear one
+	p.send(s)
+	p.mine(1)
+	p.expectUsed(u, s)
+}
+
+func spendImpossible(t *testing.T, h SpendHarness) {
+	p := fund(t, h, 1)
+	holdings := p.holdings()
+	good := p.draft(holdings, units(h.Harness, fundMicros))
+	for _, c := range []struct {
+		name string
+		want error
+		edit func(d *chain.Draft)
+	}{
+		{"smaller than its fee", chain.ErrTooSmall, func(d *chain.Draft) { d.Pays[0].Amount = money.Of(h.Network.Coin(), 1) }},
+		{"above the ceiling", chain.ErrFeeTooHigh, func(d *chain.Draft) { d.MaxRate = money.Of(h.Network.Coin(), 1) }},
+		{"more than there is", nil, func(d *chain.Draft) { d.Pays[0].Amount = units(h.Harness, fundMicros+1) }},
+		{"other network", nil, func(d *chain.Draft) { d.Network = "bitcoin/mainnet" }},
+		{"nothing to spend", nil, func(d *chain.Draft) { d.Holdings = nil }},
+		{"nobody to pay", nil, func(d *chain.Draft) { d.Pays = nil }},
+		{"no address", nil, func(d *chain.Draft) { d.Pays[0].To = "nowhere" }},
+		{"strange anchor", nil, func(d *chain.Draft) { d.Anchor = "elsewhere" }},
+	} {
+		d := good
+		d.Holdings, d.Pays = slices.Clone(good.Holdings), slices.Clone(good.Pays)
+		c.edit(&d)
+		u, err := h.Builder.Build(t.Context(), d)
+		if err == nil || c.want != nil && !errors.Is(err, c.want) || len(u.Raw) != 0 {
+			t.Errorf("%s: %+v, %v", c.name, u, err)
+		}
+	}
+	if err := h.Builder.Broadcast(t.Context(), []byte("no transaction at all")); err == nil {
+		t.Error("bytes that are no transaction were sent")
+	}
+}
+
+func spendDown(t *testing.T, h SpendHarness) {
+	p := fund(t, h, 1)
+	d := p.draft(p.holdings(), units(h.Harness, fundMicros))
+	u, s := p.build(d)
+	must(t, h.Pause(t.Context()))
+	if _, err := h.Builder.Fees(t.Context()); !errors.Is(err, chain.ErrBlind) {
+		t.Errorf("fees of a node that is down: %v", err)
+	}
+	if _, err := h.Builder.Build(t.Context(), d); !errors.Is(err, chain.ErrBlind) {
+		t.Errorf("build with a node that is down: %v", err)
+	}
+	if err := h.Builder.Broadcast(t.Context(), s.Raw); !errors.Is(err, chain.ErrUnknown) || errors.Is(err, chain.ErrRejected) {
+		t.Errorf("send to a node that is down: %v", err)
+	}
+	must(t, h.Resume(t.Context()))
+	p.send(s)
+	p.mine(1)
+	p.expectUsed(u, s)
+}
