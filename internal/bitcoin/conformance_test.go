@@ -30,6 +30,7 @@ type localChain interface {
 	DoubleSpend(ctx context.Context, txid string) (string, error)
 	Pause(ctx context.Context) error
 	Resume(ctx context.Context) error
+	Evict(ctx context.Context, txid string) error
 }
 
 // openDev starts a chain of our own in process.

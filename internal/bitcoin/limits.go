@@ -24,12 +24,39 @@ const (
 	// PendingMemory is for how long a foreign transaction's outputs are kept, to be compared again with addresses that were
 	// released meanwhile by another process.
 	PendingMemory = 10 * time.Minute
+	// MaxInputs is how many holdings one transaction spends at most.
+	MaxInputs = 50
+	// MaxPays is how many payouts one transaction carries out at most.
+	MaxPays = 100
+	// MaxTx is the longest transaction that is sent, in bytes: 400,000 weight units, the most that is standard.
+	MaxTx = 400_000
+	// minTarget, DefaultTarget and MaxTarget are within how many blocks a payout should be mined; Core estimates no less
+	// than 2.
+	minTarget     = 2
+	DefaultTarget = 3
+	MaxTarget     = 6
+	// maxRate is the highest fee rate that makes sense, in satoshi per 1,000 virtual bytes: above it Core's
+	// sendrawtransaction refuses (its default maxfeerate, 0.1 BTC).
+	maxRate = 10_000_000
+	// maxDecimal is the longest text of a decimal number that is read, in bytes; also the largest power of ten in it.
+	maxDecimal = 32
+	// bumpPercent and bumpMargin are by how much a version's rate is above the one before it, in percent and in satoshi per
+	// 1,000 virtual bytes; the margin covers the rounding of both fees to whole satoshi, in sizes from 100 bytes on.
+	bumpPercent = 25
+	bumpMargin  = 10
+	// ScanBatch is for how many addresses one scan of all unspent outputs looks: some 700 KB of request, of which Core reads
+	// 32 MiB.
+	ScanBatch = 10_000
+	// ScanFor is how long one scan may take. On mainnet it reads some 180 million outputs.
+	ScanFor = 30 * time.Minute
 	// maxErrorText is how much of a node's error message is repeated, in bytes.
 	maxErrorText = 300
 	// maxTrustedHeaders is how many headers are remembered whose work and place were checked.
 	maxTrustedHeaders = 16
 	// maxConns is how many connections to one node are open at once. Core serves 4 by default (rpcthreads; 16 since 28).
 	maxConns = 4
+	// maxTicket is the longest text of an outpoint, in bytes: 64 hex digits, a colon, ten digits.
+	maxTicket = 64 + 1 + 10
 	// maxCookie is the longest cookie file that is read, in bytes.
 	maxCookie = 1 << 10
 )

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/pipe-pg/pipe/internal/chain"
 )
@@ -95,10 +96,19 @@ func (n *node) request(method string, params []any) request {
 }
 
 // call asks one method and decodes its result. A null result is an error: it is never taken for "there is none".
-func (n *node) call(ctx context.Context, out any, method string, params ...any) (err error) {
+func (n *node) call(ctx context.Context, out any, method string, params ...any) error {
+	return n.within(ctx, chain.RPCTimeout, out, n.request(method, params))
+}
+
+// slow is call for a method that may take ScanFor.
+func (n *node) slow(ctx context.Context, out any, method string, params ...any) error {
+	return n.within(ctx, ScanFor, out, n.request(method, params))
+}
+
+func (n *node) within(ctx context.Context, limit time.Duration, out any, req request) (err error) {
 	defer n.count(&err)
-	req := n.request(method, params)
-	body, err := n.post(ctx, req)
+	method := req.Method
+	body, err := n.postWithin(ctx, limit, req)
 	if err != nil {
 		return fmt.Errorf("%s: %w", method, err)
 	}
@@ -205,14 +215,19 @@ func (r response) into(out any, to request) error {
 	return nil
 }
 
-// post sends and reads all of the answer. What fails on the way is chain.ErrBlind, unless the caller gave up.
-func (n *node) post(ctx context.Context, what any) (body []byte, err error) {
+// post is postWithin the time of an ordinary call.
+func (n *node) post(ctx context.Context, what any) ([]byte, error) {
+	return n.postWithin(ctx, chain.RPCTimeout, what)
+}
+
+// postWithin sends and reads all of the answer. What fails on the way is chain.ErrBlind, unless the caller gave up.
+func (n *node) postWithin(ctx context.Context, limit time.Duration, what any) (body []byte, err error) {
 	sent, err := json.Marshal(what)
 	if err != nil {
 		return nil, fmt.Errorf("write call: %w", err)
 	}
 	asked := ctx
-	ctx, cancel := context.WithTimeout(ctx, chain.RPCTimeout)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	defer func() {
 		if err != nil && asked.Err() == nil {
