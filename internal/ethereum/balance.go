@@ -18,7 +18,8 @@ import (
 var errState = errors.New("node has no state at that block")
 
 // weigher is code that a call without a receiver runs as if it made a contract. It reads the 20-byte addresses that follow
-// it and returns the block's time and each balance, in words of 32 bytes.
+// it and returns the block's time and each balance, in words of 32 bytes; or, with another opcode in the place of BALANCE,
+// what else an account has in one word.
 //
 //	TIMESTAMP PUSH1 0 MSTORE                           the first word
 //	PUSH1 32 PUSH1 40                                  p: where to write; q: where to read, at first the end of this code
@@ -28,7 +29,16 @@ var errState = errors.New("node has no state at that block")
 //	PUSH1 20 ADD SWAP1 PUSH1 32 ADD SWAP1              q += 20, p += 32
 //	DUP1 CODESIZE GT PUSH1 8 JUMPI                     until q is the code's size
 //	POP PUSH1 0 RETURN                                 memory[0:p]
-const weigher = "42600052" + "60206028" + "5b" + "60148183600c0139" + "8151318252" + "6014019060200190" + "803811600857" + "506000f3"
+const (
+	weigherHead = "42600052" + "60206028" + "5b" + "60148183600c0139" + "8151"
+	weigherTail = "8252" + "6014019060200190" + "803811600857" + "506000f3"
+)
+
+// Opcodes that the weigher asks accounts with.
+const (
+	opBalance  = "31"
+	opCodeHash = "3f" // zero for an account that is not there: with no coins, no nonce and no code (EIP-1052)
+)
 
 const word = 32 // bytes of a number in the EVM
 
@@ -67,8 +77,13 @@ func (n *Node) balances(ctx context.Context, b chain.Block, accounts []common.Ad
 var errBulk = errors.New("bulk call was answered wrongly")
 
 func (n *Node) bulkBalances(ctx context.Context, b chain.Block, accounts []common.Address) ([]*big.Int, error) {
+	return n.bulk(ctx, b, opBalance, accounts)
+}
+
+// bulk runs the weigher with one of its opcodes: at most BalanceBatch accounts.
+func (n *Node) bulk(ctx context.Context, b chain.Block, op string, accounts []common.Address) ([]*big.Int, error) {
 	var code strings.Builder
-	code.WriteString("0x" + weigher)
+	code.WriteString("0x" + weigherHead + op + weigherTail)
 	for _, a := range accounts {
 		code.WriteString(hex.EncodeToString(a[:]))
 	}

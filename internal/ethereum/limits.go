@@ -10,6 +10,8 @@ const (
 	ActiveSet = 5_000
 	// WeighMax is the most accounts that one Weigh takes.
 	WeighMax = 10_000
+	// FindMax is the most addresses that one FindBalances takes.
+	FindMax = 10_000
 	// StateDepth is how many blocks below the tip every node is expected to keep states of (geth keeps 128, Nethermind 64).
 	// A scan without state is an error down to this depth, and a scan of plain transactions below it.
 	StateDepth = 64
@@ -25,6 +27,18 @@ const (
 	MinPeers = 3
 	// MaxGas is the most gas that a payout is given, for receivers with code.
 	MaxGas = 100_000
+	// gasMargin is the part of the estimated gas that a receiver with code is given on top: one fifth.
+	gasMargin = 5
+	// FeeBlocks is how many blocks back tips are looked at: four minutes.
+	FeeBlocks = 20
+	// tipPercentile is whose tip counts in a block: that of the middle of its gas.
+	tipPercentile = 50
+	// MinTip is the least tip, in wei per gas: ten times what geth wants for mining.
+	MinTip = 10_000_000
+	// maxRateBits is the greatest number that is believed to be a rate, in bits.
+	maxRateBits = 96
+	// MaxTx is the longest transaction that is sent, in bytes. A payout has about 120.
+	MaxTx = 1_024
 	// maxQuoted is how much of a node's words an error repeats, in bytes.
 	maxQuoted = 200
 	// maxIdle is how many connections to one node are kept open.

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"os"
 	"path/filepath"
 	"sync"
@@ -77,6 +78,8 @@ type Chain struct {
 	closed   bool
 	blocks   *blockLog
 	finality Finality
+	least    *big.Int    // as SetFeeRate set it; nil: it did not
+	faults   []SendFault // of the next transactions sent
 }
 
 // Open starts the chain in o.Dir, making it when there is none, and replays what the last run did not store. It fails

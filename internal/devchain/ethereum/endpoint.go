@@ -60,7 +60,8 @@ func (c *Chain) newRPC(debug bool) (*rpc.Server, error) {
 	filter := filters.NewFilterAPI(filters.NewFilterSystem(c.eth.APIBackend, filters.Config{LogQueryLimit: 1_000}))
 	apis = append(apis,
 		rpc.API{Namespace: "eth", Service: filter},
-		rpc.API{Namespace: "eth", Service: &sendAPI{c}}, // last: it takes the place of geth's methods
+		rpc.API{Namespace: "eth", Service: &sendAPI{c}}, // last: they take the place of geth's methods
+		rpc.API{Namespace: "eth", Service: &feeAPI{c}},
 		rpc.API{Namespace: "web3", Service: &web3API{c}},
 	)
 	for _, api := range apis {
@@ -188,8 +189,18 @@ func (a *sendAPI) SendRawTransaction(ctx context.Context, input hexutil.Bytes) (
 		return common.Hash{}, err
 	}
 	defer a.chain.mu.Unlock()
+	fault := a.chain.nextFault()
+	switch fault {
+	case SendForgotten:
+		return tx.Hash(), nil
+	case SendRefused:
+		return common.Hash{}, errFault
+	}
 	if err := a.chain.submit(tx); err != nil {
 		return common.Hash{}, err
+	}
+	if fault == SendLost {
+		return common.Hash{}, errFault
 	}
 	return tx.Hash(), nil
 }

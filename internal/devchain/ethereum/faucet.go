@@ -91,8 +91,7 @@ func (c *Chain) send(ctx context.Context, what call) (string, error) {
 		return "", err
 	}
 	defer c.mu.Unlock()
-	tip := big.NewInt(params.GWei)
-	limit := new(big.Int).Add(big.NewInt(100*params.GWei), new(big.Int).Lsh(c.eth.BlockChain().CurrentBlock().BaseFee, 1))
+	tip, limit := c.faucetFees()
 	tx, err := types.SignNewTx(c.faucet.key, c.faucet.signer, &types.DynamicFeeTx{
 		ChainID:   c.faucet.chainID,
 		Nonce:     c.eth.TxPool().PoolNonce(c.faucet.address),

@@ -13,6 +13,12 @@ const (
 	maxPayees = 256
 	// maxDrops is the number of transactions one Reorg may drop.
 	maxDrops = 1_000
+	// maxAppetite is the gas that a contract of NewEater may burn.
+	maxAppetite = 10_000_000
+	// maxFaults is the number of sends one FailNextSend may fail.
+	maxFaults = 1_000
+	// maxFeeRate is the highest tip that SetFeeRate takes, in wei per gas.
+	maxFeeRate = 10_000_000_000_000
 	// maxRecord is the size in bytes of one record of the block log.
 	maxRecord = 256 << 20
 	// replayStride is the number of blocks replayed between two moves of the head.

@@ -286,21 +286,6 @@ func (c *Chain) purge(drops []drop) error {
 	if !stale {
 		return nil
 	}
-	runnable, blocked := pool.Content()
-	pool.Clear()
-	for _, content := range []map[common.Address][]*types.Transaction{runnable, blocked} {
-		for _, txs := range content {
-			for _, tx := range txs {
-				if !gone[tx.Hash()] {
-					keep = append(keep, tx)
-				}
-			}
-		}
-	}
-	for i, err := range pool.Add(keep, true) {
-		if err != nil {
-			c.log.Warn("transaction fell out of the pool", "txid", keep[i].Hash().Hex(), "err", err)
-		}
-	}
+	c.refill(gone, keep)
 	return nil
 }
