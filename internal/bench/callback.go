@@ -30,7 +30,7 @@ func (h *house) owe(ctx context.Context, n int, origins []string) (time.Time, er
 			origin := origins[i%len(origins)]
 			_, err := tx.AddCallback(payment.Callback{
 				ID: tx.NewID(), InvoiceID: h.ids[h.used+i], ApplicationID: h.app.ID, URL: fmt.Sprintf("%s/%d", origin, i),
-				Origin: origin, Status: payment.Paid, Code: 1, ContentType: "application/json", Body: body,
+				Origin: origin, Status: int(payment.Paid), Code: 1, ContentType: "application/json", Body: body,
 				State: payment.CallbackOpen, CreatedAt: tx.Now(), DueAt: tx.Now(),
 			})
 			if err != nil {

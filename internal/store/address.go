@@ -15,7 +15,8 @@ func (t *tx) AddAddresses(all []payment.Address) error {
 		err := t.q.AddAddress(t.ctx, row.AddAddressParams{
 			Network: string(a.Network), Address: a.Address, MerchantID: string(a.MerchantID), Idx: int64(a.Index),
 			Epoch: int64(a.Epoch), State: string(a.State), InvoiceID: null(string(a.InvoiceID)),
-			Coin: string(a.Network.Coin()), Balance: a.Balance.Units(), HotUntil: millis(a.HotUntil),
+			Coin: string(a.Network.Coin()), Balance: a.Balance.Units(), Wallet: a.Wallet.Units(),
+			Laden: !a.Wallet.IsZero(), Nonce: int64(a.Nonce), HotUntil: millis(a.HotUntil),
 			ReleasedAt: millis(a.ReleasedAt), GivenAt: millis(a.GivenAt), Rev: a.Rev,
 		})
 		if err != nil {
@@ -25,7 +26,8 @@ func (t *tx) AddAddresses(all []payment.Address) error {
 	return nil
 }
 
-// GiveAddress gives the free address with the lowest index to an invoice; of transactions at the same time each gets
+// GiveAddress gives the free address with the lowest index to an invoice, or to the merchant's wallet where there is no
+// invoice; of transactions at the same time each gets
 // another.
 func (t *tx) GiveAddress(g engine.GiveAddress) (payment.Address, error) {
 	r, err := t.q.GiveAddress(t.ctx, row.GiveAddressParams{
@@ -47,11 +49,11 @@ func (t *tx) InvoiceAddress(invoice payment.ID, network money.Network) (payment.
 	return t.address("find invoice's address", r, err)
 }
 
-// SwapAddress saves the state, invoice, balance and times of an address.
+// SwapAddress saves the state, invoice, balances, nonce and times of an address.
 func (t *tx) SwapAddress(a payment.Address) error {
 	n, err := t.q.SwapAddress(t.ctx, row.SwapAddressParams{
 		State: string(a.State), InvoiceID: null(string(a.InvoiceID)), Balance: a.Balance.Units(),
-		HotUntil: millis(a.HotUntil), GivenAt: millis(a.GivenAt),
+		Wallet: a.Wallet.Units(), Laden: !a.Wallet.IsZero(), Nonce: int64(a.Nonce), HotUntil: millis(a.HotUntil), GivenAt: millis(a.GivenAt),
 		Network: string(a.Network), Address: a.Address, Rev: a.Rev,
 	})
 	return t.swapped("save address", n, err)
@@ -114,10 +116,10 @@ func (t *tx) addresses(what string, rows []row.Address, err error) ([]payment.Ad
 }
 
 func address(r row.Address) (payment.Address, error) {
-	balance, err := amount(money.Currency(r.Coin), r.Balance)
+	m := moneys{coin: money.Currency(r.Coin)}
 	return payment.Address{
 		Network: money.Network(r.Network), Address: r.Address, MerchantID: payment.ID(r.MerchantID), Index: uint32(r.Idx),
 		Epoch: uint64(r.Epoch), State: payment.AddressState(r.State), InvoiceID: payment.ID(r.InvoiceID.String),
-		Balance: balance, HotUntil: at(r.HotUntil), ReleasedAt: at(r.ReleasedAt), GivenAt: at(r.GivenAt), Rev: r.Rev,
-	}, err
+		Balance: m.read(r.Balance), Wallet: m.read(r.Wallet), Nonce: uint64(r.Nonce), HotUntil: at(r.HotUntil), ReleasedAt: at(r.ReleasedAt), GivenAt: at(r.GivenAt), Rev: r.Rev,
+	}, m.err
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/pipe-pg/pipe/internal/store/row"
 )
 
-// settingsRow, depthRuleRow, amountRow, callbackRow and secretRow are how an application's settings are kept: the words of
+// settingsRow, settleRow, depthRuleRow, amountRow, callbackRow and secretRow are how an application's settings are kept: the words of
 // the domain may change, these may not.
 type settingsRow struct {
 	QuoteWindowMS    int64          `json:"quote_window_ms"`
@@ -19,6 +19,13 @@ type settingsRow struct {
 	Depths           []depthRuleRow `json:"depths,omitempty"`
 	AcceptLate       bool           `json:"accept_late,omitempty"`
 	RequireRefund    bool           `json:"require_refund,omitempty"`
+	Settle           settleRow      `json:"settle,omitzero"`
+}
+
+type settleRow struct {
+	HoldMS  int64             `json:"hold_ms,omitempty"`
+	EveryMS int64             `json:"every_ms,omitempty"`
+	Above   map[string]string `json:"above,omitempty"` // units by coin
 }
 
 type depthRuleRow struct {
@@ -148,6 +155,16 @@ func applicationRow(a payment.Application) (row.Application, error) {
 		ExchangeWindowMS: s.ExchangeWindow.Milliseconds(), Tolerance: s.Tolerance,
 		AcceptLate: s.AcceptLate, RequireRefund: s.RequireRefund,
 	}
+	settings.Settle = settleRow{HoldMS: s.Settle.Hold.Milliseconds(), EveryMS: s.Settle.Every.Milliseconds()}
+	for coin, least := range s.Settle.Above {
+		if least.Currency() != coin {
+			return row.Application{}, fmt.Errorf("settle %s above %s", coin, least)
+		}
+		if settings.Settle.Above == nil {
+			settings.Settle.Above = make(map[string]string, len(s.Settle.Above))
+		}
+		settings.Settle.Above[string(coin)] = least.Units()
+	}
 	for _, d := range s.Depths {
 		settings.Depths = append(settings.Depths, depthRuleRow{string(d.Coin), keepAmount(d.From), depthRow(d.Depth)})
 	}
@@ -185,6 +202,17 @@ func application(r row.Application) (payment.Application, error) {
 		QuoteWindow: span(settings.QuoteWindowMS), ChooseWithin: span(settings.ChooseWithinMS),
 		ExchangeWindow: span(settings.ExchangeWindowMS), Tolerance: settings.Tolerance,
 		AcceptLate: settings.AcceptLate, RequireRefund: settings.RequireRefund,
+	}
+	a.Settings.Settle = payment.SettlePolicy{Hold: span(settings.Settle.HoldMS), Every: span(settings.Settle.EveryMS)}
+	for coin, units := range settings.Settle.Above {
+		least, err := money.OfUnits(money.Currency(coin), units)
+		if err != nil {
+			return a, fmt.Errorf("read settlement threshold: %w", err)
+		}
+		if a.Settings.Settle.Above == nil {
+			a.Settings.Settle.Above = make(map[money.Currency]money.Amount, len(settings.Settle.Above))
+		}
+		a.Settings.Settle.Above[money.Currency(coin)] = least
 	}
 	for _, d := range settings.Depths {
 		from, err := amount(money.Currency(d.From.Currency), d.From.Units)

@@ -82,7 +82,7 @@ func BenchmarkClaim(b *testing.B) {
 						}
 						if _, err := tx.AddCallback(payment.Callback{
 							ID: tx.NewID(), InvoiceID: i.ID, ApplicationID: a.ID, URL: "https://dead.example/cb",
-							Origin: "https://dead.example", Status: payment.Paid, Code: 1, State: payment.CallbackOpen,
+							Origin: "https://dead.example", Status: int(payment.Paid), Code: 1, State: payment.CallbackOpen,
 							CreatedAt: tx.Now(), DueAt: tx.Now(),
 						}); err != nil {
 							return err

@@ -25,7 +25,7 @@ func (t *tx) AddCallback(c payment.Callback) (int64, error) {
 		ID: string(c.ID), InvoiceID: string(c.InvoiceID), ApplicationID: string(c.ApplicationID), Seq: seq, URL: c.URL,
 		Origin: c.Origin, Status: int64(c.Status), Code: int64(c.Code), ContentType: c.ContentType, Body: bytes(c.Body),
 		State: string(c.State), Attempts: int64(c.Attempts), CreatedAt: millis(c.CreatedAt), DueAt: millis(c.DueAt),
-		LeaseUntil: millis(c.LeaseUntil), Fence: c.Fence, DoneAt: millis(c.DoneAt),
+		LeaseUntil: millis(c.LeaseUntil), Fence: c.Fence, DoneAt: millis(c.DoneAt), PayoutID: string(c.PayoutID),
 	}))
 }
 
@@ -101,8 +101,8 @@ func callbacks(rows []row.Callback) []payment.Callback {
 func callback(r row.Callback) payment.Callback {
 	return payment.Callback{
 		ID: payment.ID(r.ID), InvoiceID: payment.ID(r.InvoiceID), ApplicationID: payment.ID(r.ApplicationID), Seq: r.Seq,
-		URL: r.URL, Origin: r.Origin, Status: payment.Status(r.Status), Code: int(r.Code), ContentType: r.ContentType,
+		URL: r.URL, Origin: r.Origin, Status: int(r.Status), Code: int(r.Code), ContentType: r.ContentType,
 		Body: r.Body, State: payment.CallbackState(r.State), Attempts: int(r.Attempts), CreatedAt: at(r.CreatedAt),
-		DueAt: at(r.DueAt), LeaseUntil: at(r.LeaseUntil), Fence: r.Fence, DoneAt: at(r.DoneAt),
+		DueAt: at(r.DueAt), LeaseUntil: at(r.LeaseUntil), Fence: r.Fence, DoneAt: at(r.DoneAt), PayoutID: payment.ID(r.PayoutID),
 	}
 }

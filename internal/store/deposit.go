@@ -1,6 +1,7 @@
 package store
 
 import (
+	"github.com/pipe-pg/pipe/internal/ledger"
 	"github.com/pipe-pg/pipe/internal/money"
 	"github.com/pipe-pg/pipe/internal/payment"
 	"github.com/pipe-pg/pipe/internal/store/row"
@@ -12,12 +13,16 @@ func (t *tx) AddDeposit(d payment.Deposit) error {
 	if err != nil {
 		return err
 	}
+	held, err := t.q.IsHeld(t.ctx, row.IsHeldParams{Network: string(d.Network), Ticket: d.Ref})
+	if err != nil {
+		return t.fail("find deposit's ticket", err)
+	}
 	return t.fail("add deposit", t.q.AddDeposit(t.ctx, row.AddDepositParams{
-		ID: string(d.ID), InvoiceID: string(d.InvoiceID), Network: string(d.Network), Ref: d.Ref, Address: d.Address,
+		ID: string(d.ID), InvoiceID: null(string(d.InvoiceID)), Account: string(d.Account), SpendID: string(d.SpendID), Network: string(d.Network), Ref: d.Ref, Address: d.Address,
 		Coin: string(d.Amount.Currency()), Amount: d.Amount.Units(), Sender: d.From, TxID: d.TxID, State: string(d.State),
 		SeenAt: millis(d.SeenAt), PendingAt: millis(d.PendingAt), Spendable: int64(d.Spendable), Height: int64(d.Height),
 		BlockHash: d.BlockHash, BlockTime: millis(d.BlockTime), ArrivedAt: millis(d.Arrived()), Turn: d.Turn,
-		WorthCurrency: string(d.Worth.Currency()), Worth: d.Worth.Units(), Unvalued: unvalued, Rev: d.Rev,
+		WorthCurrency: string(d.Worth.Currency()), Worth: d.Worth.Units(), Unvalued: unvalued, Taken: held > 0, Rev: d.Rev,
 	}))
 }
 
@@ -38,8 +43,8 @@ func (t *tx) SwapDeposit(d payment.Deposit) error {
 		return err
 	}
 	n, err := t.q.SwapDeposit(t.ctx, row.SwapDepositParams{
-		Sender: d.From, TxID: d.TxID, State: string(d.State), SeenAt: millis(d.SeenAt), PendingAt: millis(d.PendingAt),
-		Spendable: int64(d.Spendable), Height: int64(d.Height), BlockHash: d.BlockHash, BlockTime: millis(d.BlockTime),
+		Account: string(d.Account), SpendID: string(d.SpendID), Sender: d.From, TxID: d.TxID, State: string(d.State),
+		SeenAt: millis(d.SeenAt), PendingAt: millis(d.PendingAt), Spendable: int64(d.Spendable), Height: int64(d.Height), BlockHash: d.BlockHash, BlockTime: millis(d.BlockTime),
 		ArrivedAt: millis(d.Arrived()), Turn: d.Turn, WorthCurrency: string(d.Worth.Currency()), Worth: d.Worth.Units(),
 		Unvalued: unvalued, Network: string(d.Network), Ref: d.Ref, Rev: d.Rev,
 	})
@@ -74,7 +79,7 @@ func (t *tx) AddressDeposits(network money.Network, address string) ([]payment.D
 // unvalued tells whether a deposit is one of UnvaluedDeposits. The answer is kept with it, so that the list needs no look
 // at all deposits there are; SwapInvoice keeps it true when the deadline moves.
 func (t *tx) unvalued(d payment.Deposit) (bool, error) {
-	if !d.Live() || d.Worth.Currency() != "" {
+	if !d.Live() || d.Worth.Currency() != "" || d.InvoiceID == "" || d.SpendID != "" {
 		return false, nil
 	}
 	late, err := t.q.InvoiceLate(t.ctx, string(d.InvoiceID))
@@ -99,7 +104,8 @@ func deposit(r row.Deposit) (payment.Deposit, error) {
 	}
 	worth, err := amount(money.Currency(r.WorthCurrency), r.Worth)
 	return payment.Deposit{
-		ID: payment.ID(r.ID), InvoiceID: payment.ID(r.InvoiceID), Network: money.Network(r.Network), Ref: r.Ref,
+		ID: payment.ID(r.ID), InvoiceID: payment.ID(r.InvoiceID.String), Account: ledger.Account(r.Account),
+		SpendID: payment.ID(r.SpendID), Network: money.Network(r.Network), Ref: r.Ref,
 		Address: r.Address, Amount: value, From: r.Sender, TxID: r.TxID, State: payment.DepositState(r.State),
 		SeenAt: at(r.SeenAt), PendingAt: at(r.PendingAt), Spendable: uint64(r.Spendable), Height: uint64(r.Height),
 		BlockHash: r.BlockHash, BlockTime: at(r.BlockTime), Turn: r.Turn, Worth: worth, Rev: r.Rev,

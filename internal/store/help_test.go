@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pipe-pg/pipe/internal/engine"
+	"github.com/pipe-pg/pipe/internal/ledger"
 	"github.com/pipe-pg/pipe/internal/money"
 	"github.com/pipe-pg/pipe/internal/payment"
 	"github.com/pipe-pg/pipe/internal/store"
@@ -60,7 +61,7 @@ func someInvoice(t testing.TB, s *store.Store) payment.Invoice {
 
 func someDeposit(tx engine.Tx, i payment.Invoice, ref string) payment.Deposit {
 	return payment.Deposit{
-		ID: tx.NewID(), InvoiceID: i.ID, Network: "bitcoin/regtest", Ref: ref, Address: "bcrt1q", Amount: money.Of(money.BTC, 5),
+		ID: tx.NewID(), InvoiceID: i.ID, Account: ledger.Invoice(string(i.ID)), Network: "bitcoin/regtest", Ref: ref, Address: "bcrt1q", Amount: money.Of(money.BTC, 5),
 		TxID: ref, State: payment.Seen, SeenAt: tx.Now(),
 	}
 }

@@ -71,7 +71,7 @@ func (t *tx) Invoice(id payment.ID) (payment.Invoice, error) {
 	return i, t.fail("read invoice", err)
 }
 
-// Facts are the invoice with all its quotes and deposits.
+// Facts are the invoice with all its quotes, deposits from outside, and payouts.
 func (t *tx) Facts(id payment.ID) (payment.Facts, error) {
 	var f payment.Facts
 	var err error
@@ -85,12 +85,13 @@ func (t *tx) Facts(id payment.ID) (payment.Facts, error) {
 	if f.Quotes, err = each(quotes, quote); err != nil {
 		return f, t.fail("read quotes", err)
 	}
-	deposits, err := t.q.Deposits(t.ctx, string(id))
-	if err != nil {
-		return f, t.fail("list deposits", err)
+	deposits, err := t.q.Deposits(t.ctx, null(string(id)))
+	if f.Deposits, err = t.deposits("list deposits", deposits, err); err != nil {
+		return f, err
 	}
-	f.Deposits, err = each(deposits, deposit)
-	return f, t.fail("read deposits", err)
+	payouts, err := t.q.InvoicePayouts(t.ctx, null(string(id)))
+	f.Payouts, err = t.payouts("list payouts", payouts, err)
+	return f, err
 }
 
 // SwapInvoice saves the parts of an invoice that may change.
@@ -111,7 +112,7 @@ func (t *tx) SwapInvoice(i payment.Invoice) error {
 		return err
 	}
 	return t.fail("mark late deposits", t.q.MarkUnvalued(t.ctx, row.MarkUnvaluedParams{
-		Deadline: i.Told.Deadline, InvoiceID: string(i.ID),
+		Deadline: i.Told.Deadline, InvoiceID: null(string(i.ID)),
 	}))
 }
 

@@ -63,16 +63,10 @@ func (t *tx) apply(key string, change map[purse]money.Amount) error {
 }
 
 func (t *tx) add(p purse, by money.Amount) error {
-	r, err := t.q.Balance(t.ctx, row.BalanceParams{Account: string(p.account), Network: string(p.network)})
-	fresh := err != nil && errors.Is(classify(err), payment.ErrAbsent)
+	rev, was, err := t.purse(p)
+	fresh := errors.Is(err, payment.ErrAbsent)
 	if err != nil && !fresh {
-		return t.fail("find balance", err)
-	}
-	was := money.Zero(p.network.Coin())
-	if !fresh {
-		if was, err = amount(p.network.Coin(), r.Amount); err != nil {
-			return t.fail("read balance", err)
-		}
+		return err
 	}
 	is := was.Add(by)
 	switch {
@@ -84,9 +78,20 @@ func (t *tx) add(p purse, by money.Amount) error {
 		}))
 	}
 	n, err := t.q.SwapBalance(t.ctx, row.SwapBalanceParams{
-		Amount: is.Units(), Account: string(p.account), Network: string(p.network), Rev: r.Rev,
+		Amount: is.Units(), Account: string(p.account), Network: string(p.network), Rev: rev,
 	})
 	return t.swapped("change balance", n, err)
+}
+
+// purse reads a balance and its rev. payment.ErrAbsent: there never was any, and it is zero.
+func (t *tx) purse(p purse) (rev int64, held money.Amount, err error) {
+	held = money.Zero(p.network.Coin())
+	r, err := t.q.Balance(t.ctx, row.BalanceParams{Account: string(p.account), Network: string(p.network)})
+	if err != nil {
+		return 0, held, t.fail("find balance", err)
+	}
+	held, err = amount(p.network.Coin(), r.Amount)
+	return r.Rev, held, t.fail("read balance", err)
 }
 
 // Balances are those of all accounts but world, in the order of (account, network), after the given pair.

@@ -1,9 +1,10 @@
 -- name: AddAddress :exec
 INSERT INTO address (
-    network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev
+    network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, wallet, laden, nonce, hot_until, released_at,
+    given_at, rev
 ) VALUES (
-    @network, @address, @merchant_id, @idx, @epoch, @state, @invoice_id, @coin, @balance, @hot_until, @released_at, @given_at,
-    @rev
+    @network, @address, @merchant_id, @idx, @epoch, @state, @invoice_id, @coin, @balance, @wallet, @laden, @nonce, @hot_until,
+    @released_at, @given_at, @rev
 );
 
 -- The free address is named once more outside, so that two transactions never give the same one.
@@ -25,7 +26,8 @@ SELECT * FROM address WHERE invoice_id = @invoice_id AND network = @network AND 
 
 -- name: SwapAddress :execrows
 UPDATE address SET
-    state = @state, invoice_id = @invoice_id, balance = @balance, hot_until = @hot_until, given_at = @given_at, rev = rev + 1
+    state = @state, invoice_id = @invoice_id, balance = @balance, wallet = @wallet, laden = @laden, nonce = @nonce,
+    hot_until = @hot_until, given_at = @given_at, rev = rev + 1
 WHERE network = @network AND address = @address AND rev = @rev;
 
 -- name: HotAddresses :many
@@ -53,3 +55,13 @@ FROM merchant m WHERE m.id > @id ORDER BY m.id LIMIT @most;
 
 -- name: KillAddresses :exec
 UPDATE address SET state = 'dead', rev = rev + 1 WHERE state = 'free' AND epoch < @epoch;
+
+-- name: LadenAddresses :many
+SELECT * FROM address
+WHERE merchant_id = @merchant_id AND network = @network AND state = 'given' AND laden
+ORDER BY address LIMIT @most;
+
+-- name: ReceivingAddress :one
+SELECT * FROM address
+WHERE merchant_id = @merchant_id AND network = @network AND state = 'given' AND invoice_id IS NULL
+ORDER BY given_at DESC, n DESC LIMIT 1;

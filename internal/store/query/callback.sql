@@ -4,10 +4,10 @@ SELECT CAST(COALESCE(MAX(seq), 0) + 1 AS BIGINT) AS seq FROM callback WHERE invo
 -- name: AddCallback :exec
 INSERT INTO callback (
     id, invoice_id, application_id, seq, url, origin, status, code, content_type, body, state, attempts, created_at, due_at,
-    lease_until, fence, done_at
+    lease_until, fence, done_at, payout_id
 ) VALUES (
     @id, @invoice_id, @application_id, @seq, @url, @origin, @status, @code, @content_type, @body, @state, @attempts,
-    @created_at, @due_at, @lease_until, @fence, @done_at
+    @created_at, @due_at, @lease_until, @fence, @done_at, @payout_id
 );
 
 -- name: Callback :one

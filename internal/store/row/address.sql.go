@@ -12,10 +12,11 @@ import (
 
 const addAddress = `-- name: AddAddress :exec
 INSERT INTO address (
-    network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev
+    network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, wallet, laden, nonce, hot_until, released_at,
+    given_at, rev
 ) VALUES (
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-    $13
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+    $14, $15, $16
 )
 `
 
@@ -29,6 +30,9 @@ type AddAddressParams struct {
 	InvoiceID  sql.NullString
 	Coin       string
 	Balance    string
+	Wallet     string
+	Laden      bool
+	Nonce      int64
 	HotUntil   int64
 	ReleasedAt int64
 	GivenAt    int64
@@ -46,6 +50,9 @@ func (q *Queries) AddAddress(ctx context.Context, arg AddAddressParams) error {
 		arg.InvoiceID,
 		arg.Coin,
 		arg.Balance,
+		arg.Wallet,
+		arg.Laden,
+		arg.Nonce,
 		arg.HotUntil,
 		arg.ReleasedAt,
 		arg.GivenAt,
@@ -55,7 +62,7 @@ func (q *Queries) AddAddress(ctx context.Context, arg AddAddressParams) error {
 }
 
 const address = `-- name: Address :one
-SELECT n, network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev FROM address WHERE network = $1 AND address = $2
+SELECT n, network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev, wallet, laden, nonce FROM address WHERE network = $1 AND address = $2
 `
 
 type AddressParams struct {
@@ -81,12 +88,15 @@ func (q *Queries) Address(ctx context.Context, arg AddressParams) (Address, erro
 		&i.ReleasedAt,
 		&i.GivenAt,
 		&i.Rev,
+		&i.Wallet,
+		&i.Laden,
+		&i.Nonce,
 	)
 	return i, err
 }
 
 const addresses = `-- name: Addresses :many
-SELECT n, network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev FROM address WHERE network = $1 AND address > $2 AND state = 'given' ORDER BY address LIMIT $3
+SELECT n, network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev, wallet, laden, nonce FROM address WHERE network = $1 AND address > $2 AND state = 'given' ORDER BY address LIMIT $3
 `
 
 type AddressesParams struct {
@@ -119,6 +129,9 @@ func (q *Queries) Addresses(ctx context.Context, arg AddressesParams) ([]Address
 			&i.ReleasedAt,
 			&i.GivenAt,
 			&i.Rev,
+			&i.Wallet,
+			&i.Laden,
+			&i.Nonce,
 		); err != nil {
 			return nil, err
 		}
@@ -141,7 +154,7 @@ WHERE state = 'free' AND n = (
     WHERE a.merchant_id = $4 AND a.network = $5 AND a.state = 'free'
     ORDER BY a.idx LIMIT 1 FOR UPDATE SKIP LOCKED
 )
-RETURNING n, network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev
+RETURNING n, network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev, wallet, laden, nonce
 `
 
 type GiveAddressParams struct {
@@ -177,12 +190,15 @@ func (q *Queries) GiveAddress(ctx context.Context, arg GiveAddressParams) (Addre
 		&i.ReleasedAt,
 		&i.GivenAt,
 		&i.Rev,
+		&i.Wallet,
+		&i.Laden,
+		&i.Nonce,
 	)
 	return i, err
 }
 
 const hotAddresses = `-- name: HotAddresses :many
-SELECT n, network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev FROM address WHERE network = $1 AND state = 'given' AND hot_until > $2
+SELECT n, network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev, wallet, laden, nonce FROM address WHERE network = $1 AND state = 'given' AND hot_until > $2
 ORDER BY hot_until DESC, n DESC LIMIT $3
 `
 
@@ -216,6 +232,9 @@ func (q *Queries) HotAddresses(ctx context.Context, arg HotAddressesParams) ([]A
 			&i.ReleasedAt,
 			&i.GivenAt,
 			&i.Rev,
+			&i.Wallet,
+			&i.Laden,
+			&i.Nonce,
 		); err != nil {
 			return nil, err
 		}
@@ -231,7 +250,7 @@ func (q *Queries) HotAddresses(ctx context.Context, arg HotAddressesParams) ([]A
 }
 
 const invoiceAddress = `-- name: InvoiceAddress :one
-SELECT n, network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev FROM address WHERE invoice_id = $1 AND network = $2 AND state = 'given'
+SELECT n, network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev, wallet, laden, nonce FROM address WHERE invoice_id = $1 AND network = $2 AND state = 'given'
 `
 
 type InvoiceAddressParams struct {
@@ -257,6 +276,9 @@ func (q *Queries) InvoiceAddress(ctx context.Context, arg InvoiceAddressParams) 
 		&i.ReleasedAt,
 		&i.GivenAt,
 		&i.Rev,
+		&i.Wallet,
+		&i.Laden,
+		&i.Nonce,
 	)
 	return i, err
 }
@@ -268,6 +290,59 @@ UPDATE address SET state = 'dead', rev = rev + 1 WHERE state = 'free' AND epoch 
 func (q *Queries) KillAddresses(ctx context.Context, epoch int64) error {
 	_, err := q.db.ExecContext(ctx, killAddresses, epoch)
 	return err
+}
+
+const ladenAddresses = `-- name: LadenAddresses :many
+SELECT n, network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev, wallet, laden, nonce FROM address
+WHERE merchant_id = $1 AND network = $2 AND state = 'given' AND laden
+ORDER BY address LIMIT $3
+`
+
+type LadenAddressesParams struct {
+	MerchantID string
+	Network    string
+	Most       int32
+}
+
+func (q *Queries) LadenAddresses(ctx context.Context, arg LadenAddressesParams) ([]Address, error) {
+	rows, err := q.db.QueryContext(ctx, ladenAddresses, arg.MerchantID, arg.Network, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Address
+	for rows.Next() {
+		var i Address
+		if err := rows.Scan(
+			&i.N,
+			&i.Network,
+			&i.Address,
+			&i.MerchantID,
+			&i.Idx,
+			&i.Epoch,
+			&i.State,
+			&i.InvoiceID,
+			&i.Coin,
+			&i.Balance,
+			&i.HotUntil,
+			&i.ReleasedAt,
+			&i.GivenAt,
+			&i.Rev,
+			&i.Wallet,
+			&i.Laden,
+			&i.Nonce,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const poolLevels = `-- name: PoolLevels :many
@@ -335,8 +410,44 @@ func (q *Queries) PoolLevels(ctx context.Context, arg PoolLevelsParams) ([]PoolL
 	return items, nil
 }
 
+const receivingAddress = `-- name: ReceivingAddress :one
+SELECT n, network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev, wallet, laden, nonce FROM address
+WHERE merchant_id = $1 AND network = $2 AND state = 'given' AND invoice_id IS NULL
+ORDER BY given_at DESC, n DESC LIMIT 1
+`
+
+type ReceivingAddressParams struct {
+	MerchantID string
+	Network    string
+}
+
+func (q *Queries) ReceivingAddress(ctx context.Context, arg ReceivingAddressParams) (Address, error) {
+	row := q.db.QueryRowContext(ctx, receivingAddress, arg.MerchantID, arg.Network)
+	var i Address
+	err := row.Scan(
+		&i.N,
+		&i.Network,
+		&i.Address,
+		&i.MerchantID,
+		&i.Idx,
+		&i.Epoch,
+		&i.State,
+		&i.InvoiceID,
+		&i.Coin,
+		&i.Balance,
+		&i.HotUntil,
+		&i.ReleasedAt,
+		&i.GivenAt,
+		&i.Rev,
+		&i.Wallet,
+		&i.Laden,
+		&i.Nonce,
+	)
+	return i, err
+}
+
 const releasedSince = `-- name: ReleasedSince :many
-SELECT n, network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev FROM address
+SELECT n, network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev, wallet, laden, nonce FROM address
 WHERE network = $1 AND released_at >= $2 AND (released_at > $2 OR address > $3)
 ORDER BY released_at, address LIMIT $4
 `
@@ -377,6 +488,9 @@ func (q *Queries) ReleasedSince(ctx context.Context, arg ReleasedSinceParams) ([
 			&i.ReleasedAt,
 			&i.GivenAt,
 			&i.Rev,
+			&i.Wallet,
+			&i.Laden,
+			&i.Nonce,
 		); err != nil {
 			return nil, err
 		}
@@ -393,14 +507,18 @@ func (q *Queries) ReleasedSince(ctx context.Context, arg ReleasedSinceParams) ([
 
 const swapAddress = `-- name: SwapAddress :execrows
 UPDATE address SET
-    state = $1, invoice_id = $2, balance = $3, hot_until = $4, given_at = $5, rev = rev + 1
-WHERE network = $6 AND address = $7 AND rev = $8
+    state = $1, invoice_id = $2, balance = $3, wallet = $4, laden = $5, nonce = $6,
+    hot_until = $7, given_at = $8, rev = rev + 1
+WHERE network = $9 AND address = $10 AND rev = $11
 `
 
 type SwapAddressParams struct {
 	State     string
 	InvoiceID sql.NullString
 	Balance   string
+	Wallet    string
+	Laden     bool
+	Nonce     int64
 	HotUntil  int64
 	GivenAt   int64
 	Network   string
@@ -413,6 +531,9 @@ func (q *Queries) SwapAddress(ctx context.Context, arg SwapAddressParams) (int64
 		arg.State,
 		arg.InvoiceID,
 		arg.Balance,
+		arg.Wallet,
+		arg.Laden,
+		arg.Nonce,
 		arg.HotUntil,
 		arg.GivenAt,
 		arg.Network,

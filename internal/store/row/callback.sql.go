@@ -42,10 +42,10 @@ func (q *Queries) AddAttempt(ctx context.Context, arg AddAttemptParams) error {
 const addCallback = `-- name: AddCallback :exec
 INSERT INTO callback (
     id, invoice_id, application_id, seq, url, origin, status, code, content_type, body, state, attempts, created_at, due_at,
-    lease_until, fence, done_at
+    lease_until, fence, done_at, payout_id
 ) VALUES (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-    $13, $14, $15, $16, $17
+    $13, $14, $15, $16, $17, $18
 )
 `
 
@@ -67,6 +67,7 @@ type AddCallbackParams struct {
 	LeaseUntil    int64
 	Fence         int64
 	DoneAt        int64
+	PayoutID      string
 }
 
 func (q *Queries) AddCallback(ctx context.Context, arg AddCallbackParams) error {
@@ -88,6 +89,7 @@ func (q *Queries) AddCallback(ctx context.Context, arg AddCallbackParams) error 
 		arg.LeaseUntil,
 		arg.Fence,
 		arg.DoneAt,
+		arg.PayoutID,
 	)
 	return err
 }
@@ -134,7 +136,7 @@ func (q *Queries) Attempts(ctx context.Context, arg AttemptsParams) ([]Attempt, 
 }
 
 const callback = `-- name: Callback :one
-SELECT n, id, invoice_id, application_id, seq, url, origin, status, code, content_type, body, state, attempts, created_at, due_at, lease_until, fence, done_at FROM callback WHERE id = $1
+SELECT n, id, invoice_id, application_id, seq, url, origin, status, code, content_type, body, state, attempts, created_at, due_at, lease_until, fence, done_at, payout_id FROM callback WHERE id = $1
 `
 
 func (q *Queries) Callback(ctx context.Context, id string) (Callback, error) {
@@ -159,12 +161,13 @@ func (q *Queries) Callback(ctx context.Context, id string) (Callback, error) {
 		&i.LeaseUntil,
 		&i.Fence,
 		&i.DoneAt,
+		&i.PayoutID,
 	)
 	return i, err
 }
 
 const callbacks = `-- name: Callbacks :many
-SELECT n, id, invoice_id, application_id, seq, url, origin, status, code, content_type, body, state, attempts, created_at, due_at, lease_until, fence, done_at FROM callback WHERE invoice_id = $1 ORDER BY seq LIMIT $2
+SELECT n, id, invoice_id, application_id, seq, url, origin, status, code, content_type, body, state, attempts, created_at, due_at, lease_until, fence, done_at, payout_id FROM callback WHERE invoice_id = $1 ORDER BY seq LIMIT $2
 `
 
 type CallbacksParams struct {
@@ -200,6 +203,7 @@ func (q *Queries) Callbacks(ctx context.Context, arg CallbacksParams) ([]Callbac
 			&i.LeaseUntil,
 			&i.Fence,
 			&i.DoneAt,
+			&i.PayoutID,
 		); err != nil {
 			return nil, err
 		}
@@ -232,7 +236,7 @@ WHERE callback.n IN (
     WHERE k.state = 'open' AND k.due_at <= $2 AND k.lease_until <= $2 AND k.n IN (SELECT n FROM chosen)
     FOR UPDATE SKIP LOCKED
 )
-RETURNING n, id, invoice_id, application_id, seq, url, origin, status, code, content_type, body, state, attempts, created_at, due_at, lease_until, fence, done_at
+RETURNING n, id, invoice_id, application_id, seq, url, origin, status, code, content_type, body, state, attempts, created_at, due_at, lease_until, fence, done_at, payout_id
 `
 
 type ClaimCallbacksParams struct {
@@ -279,6 +283,7 @@ func (q *Queries) ClaimCallbacks(ctx context.Context, arg ClaimCallbacksParams) 
 			&i.LeaseUntil,
 			&i.Fence,
 			&i.DoneAt,
+			&i.PayoutID,
 		); err != nil {
 			return nil, err
 		}

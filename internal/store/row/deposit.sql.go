@@ -7,21 +7,25 @@ package row
 
 import (
 	"context"
+	"database/sql"
 )
 
 const addDeposit = `-- name: AddDeposit :exec
 INSERT INTO deposit (
-    id, invoice_id, network, ref, address, coin, amount, sender, txid, state, seen_at, pending_at, spendable, height,
-    block_hash, block_time, arrived_at, turn, worth_currency, worth, unvalued, rev
+    id, invoice_id, account, spend_id, network, ref, address, coin, amount, sender, txid, state, seen_at, pending_at, spendable,
+    height, block_hash, block_time, arrived_at, turn, worth_currency, worth, unvalued, taken, rev
 ) VALUES (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
-    $14, $15, $16, $17, $18, $19, $20, $21, $22
+    $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
+    $25
 )
 `
 
 type AddDepositParams struct {
 	ID            string
-	InvoiceID     string
+	InvoiceID     sql.NullString
+	Account       string
+	SpendID       string
 	Network       string
 	Ref           string
 	Address       string
@@ -41,6 +45,7 @@ type AddDepositParams struct {
 	WorthCurrency string
 	Worth         string
 	Unvalued      bool
+	Taken         bool
 	Rev           int64
 }
 
@@ -48,6 +53,8 @@ func (q *Queries) AddDeposit(ctx context.Context, arg AddDepositParams) error {
 	_, err := q.db.ExecContext(ctx, addDeposit,
 		arg.ID,
 		arg.InvoiceID,
+		arg.Account,
+		arg.SpendID,
 		arg.Network,
 		arg.Ref,
 		arg.Address,
@@ -67,13 +74,14 @@ func (q *Queries) AddDeposit(ctx context.Context, arg AddDepositParams) error {
 		arg.WorthCurrency,
 		arg.Worth,
 		arg.Unvalued,
+		arg.Taken,
 		arg.Rev,
 	)
 	return err
 }
 
 const addressDeposits = `-- name: AddressDeposits :many
-SELECT n, id, invoice_id, network, ref, address, coin, amount, sender, txid, state, seen_at, pending_at, spendable, height, block_hash, block_time, arrived_at, turn, worth_currency, worth, unvalued, rev FROM deposit WHERE network = $1 AND address = $2 ORDER BY n
+SELECT n, id, invoice_id, network, ref, address, coin, amount, sender, txid, state, seen_at, pending_at, spendable, height, block_hash, block_time, arrived_at, turn, worth_currency, worth, unvalued, rev, account, spend_id, taken FROM deposit WHERE network = $1 AND address = $2 ORDER BY n
 `
 
 type AddressDepositsParams struct {
@@ -114,6 +122,9 @@ func (q *Queries) AddressDeposits(ctx context.Context, arg AddressDepositsParams
 			&i.Worth,
 			&i.Unvalued,
 			&i.Rev,
+			&i.Account,
+			&i.SpendID,
+			&i.Taken,
 		); err != nil {
 			return nil, err
 		}
@@ -129,7 +140,7 @@ func (q *Queries) AddressDeposits(ctx context.Context, arg AddressDepositsParams
 }
 
 const blockDeposits = `-- name: BlockDeposits :many
-SELECT n, id, invoice_id, network, ref, address, coin, amount, sender, txid, state, seen_at, pending_at, spendable, height, block_hash, block_time, arrived_at, turn, worth_currency, worth, unvalued, rev FROM deposit WHERE network = $1 AND block_hash = $2 AND block_hash <> '' ORDER BY n
+SELECT n, id, invoice_id, network, ref, address, coin, amount, sender, txid, state, seen_at, pending_at, spendable, height, block_hash, block_time, arrived_at, turn, worth_currency, worth, unvalued, rev, account, spend_id, taken FROM deposit WHERE network = $1 AND block_hash = $2 AND block_hash <> '' ORDER BY n
 `
 
 type BlockDepositsParams struct {
@@ -170,6 +181,71 @@ func (q *Queries) BlockDeposits(ctx context.Context, arg BlockDepositsParams) ([
 			&i.Worth,
 			&i.Unvalued,
 			&i.Rev,
+			&i.Account,
+			&i.SpendID,
+			&i.Taken,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const coins = `-- name: Coins :many
+SELECT n, id, invoice_id, network, ref, address, coin, amount, sender, txid, state, seen_at, pending_at, spendable, height, block_hash, block_time, arrived_at, turn, worth_currency, worth, unvalued, rev, account, spend_id, taken FROM deposit
+WHERE account = $1 AND network = $2 AND state = 'confirmed' AND NOT taken
+ORDER BY n LIMIT $3
+`
+
+type CoinsParams struct {
+	Account string
+	Network string
+	Most    int32
+}
+
+func (q *Queries) Coins(ctx context.Context, arg CoinsParams) ([]Deposit, error) {
+	rows, err := q.db.QueryContext(ctx, coins, arg.Account, arg.Network, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Deposit
+	for rows.Next() {
+		var i Deposit
+		if err := rows.Scan(
+			&i.N,
+			&i.ID,
+			&i.InvoiceID,
+			&i.Network,
+			&i.Ref,
+			&i.Address,
+			&i.Coin,
+			&i.Amount,
+			&i.Sender,
+			&i.TxID,
+			&i.State,
+			&i.SeenAt,
+			&i.PendingAt,
+			&i.Spendable,
+			&i.Height,
+			&i.BlockHash,
+			&i.BlockTime,
+			&i.ArrivedAt,
+			&i.Turn,
+			&i.WorthCurrency,
+			&i.Worth,
+			&i.Unvalued,
+			&i.Rev,
+			&i.Account,
+			&i.SpendID,
+			&i.Taken,
 		); err != nil {
 			return nil, err
 		}
@@ -185,7 +261,7 @@ func (q *Queries) BlockDeposits(ctx context.Context, arg BlockDepositsParams) ([
 }
 
 const deposit = `-- name: Deposit :one
-SELECT n, id, invoice_id, network, ref, address, coin, amount, sender, txid, state, seen_at, pending_at, spendable, height, block_hash, block_time, arrived_at, turn, worth_currency, worth, unvalued, rev FROM deposit WHERE network = $1 AND ref = $2
+SELECT n, id, invoice_id, network, ref, address, coin, amount, sender, txid, state, seen_at, pending_at, spendable, height, block_hash, block_time, arrived_at, turn, worth_currency, worth, unvalued, rev, account, spend_id, taken FROM deposit WHERE network = $1 AND ref = $2
 `
 
 type DepositParams struct {
@@ -220,15 +296,56 @@ func (q *Queries) Deposit(ctx context.Context, arg DepositParams) (Deposit, erro
 		&i.Worth,
 		&i.Unvalued,
 		&i.Rev,
+		&i.Account,
+		&i.SpendID,
+		&i.Taken,
 	)
 	return i, err
 }
 
-const deposits = `-- name: Deposits :many
-SELECT n, id, invoice_id, network, ref, address, coin, amount, sender, txid, state, seen_at, pending_at, spendable, height, block_hash, block_time, arrived_at, turn, worth_currency, worth, unvalued, rev FROM deposit WHERE invoice_id = $1 ORDER BY n
+const depositRefs = `-- name: DepositRefs :many
+SELECT n, ref FROM deposit WHERE network = $1 AND n > $2 ORDER BY n LIMIT $3
 `
 
-func (q *Queries) Deposits(ctx context.Context, invoiceID string) ([]Deposit, error) {
+type DepositRefsParams struct {
+	Network string
+	N       int64
+	Most    int32
+}
+
+type DepositRefsRow struct {
+	N   int64
+	Ref string
+}
+
+func (q *Queries) DepositRefs(ctx context.Context, arg DepositRefsParams) ([]DepositRefsRow, error) {
+	rows, err := q.db.QueryContext(ctx, depositRefs, arg.Network, arg.N, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []DepositRefsRow
+	for rows.Next() {
+		var i DepositRefsRow
+		if err := rows.Scan(&i.N, &i.Ref); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const deposits = `-- name: Deposits :many
+SELECT n, id, invoice_id, network, ref, address, coin, amount, sender, txid, state, seen_at, pending_at, spendable, height, block_hash, block_time, arrived_at, turn, worth_currency, worth, unvalued, rev, account, spend_id, taken FROM deposit WHERE invoice_id = $1 AND spend_id = '' ORDER BY n
+`
+
+func (q *Queries) Deposits(ctx context.Context, invoiceID sql.NullString) ([]Deposit, error) {
 	rows, err := q.db.QueryContext(ctx, deposits, invoiceID)
 	if err != nil {
 		return nil, err
@@ -261,6 +378,9 @@ func (q *Queries) Deposits(ctx context.Context, invoiceID string) ([]Deposit, er
 			&i.Worth,
 			&i.Unvalued,
 			&i.Rev,
+			&i.Account,
+			&i.SpendID,
+			&i.Taken,
 		); err != nil {
 			return nil, err
 		}
@@ -277,13 +397,13 @@ func (q *Queries) Deposits(ctx context.Context, invoiceID string) ([]Deposit, er
 
 const markUnvalued = `-- name: MarkUnvalued :exec
 UPDATE deposit SET unvalued = (arrived_at > $1)
-WHERE invoice_id = $2 AND worth_currency = '' AND state IN ('seen', 'mined', 'confirmed')
+WHERE invoice_id = $2 AND spend_id = '' AND worth_currency = '' AND state IN ('seen', 'mined', 'confirmed')
     AND unvalued <> (arrived_at > $1)
 `
 
 type MarkUnvaluedParams struct {
 	Deadline  int64
-	InvoiceID string
+	InvoiceID sql.NullString
 }
 
 // When an invoice's deadline moves, its deposits come late or in time anew.
@@ -293,7 +413,7 @@ func (q *Queries) MarkUnvalued(ctx context.Context, arg MarkUnvaluedParams) erro
 }
 
 const openDeposits = `-- name: OpenDeposits :many
-SELECT n, id, invoice_id, network, ref, address, coin, amount, sender, txid, state, seen_at, pending_at, spendable, height, block_hash, block_time, arrived_at, turn, worth_currency, worth, unvalued, rev FROM deposit WHERE network = $1 AND id > $2 AND state IN ('seen', 'mined', 'reversed') ORDER BY id LIMIT $3
+SELECT n, id, invoice_id, network, ref, address, coin, amount, sender, txid, state, seen_at, pending_at, spendable, height, block_hash, block_time, arrived_at, turn, worth_currency, worth, unvalued, rev, account, spend_id, taken FROM deposit WHERE network = $1 AND id > $2 AND state IN ('seen', 'mined', 'reversed') ORDER BY id LIMIT $3
 `
 
 type OpenDepositsParams struct {
@@ -335,6 +455,9 @@ func (q *Queries) OpenDeposits(ctx context.Context, arg OpenDepositsParams) ([]D
 			&i.Worth,
 			&i.Unvalued,
 			&i.Rev,
+			&i.Account,
+			&i.SpendID,
+			&i.Taken,
 		); err != nil {
 			return nil, err
 		}
@@ -351,13 +474,15 @@ func (q *Queries) OpenDeposits(ctx context.Context, arg OpenDepositsParams) ([]D
 
 const swapDeposit = `-- name: SwapDeposit :execrows
 UPDATE deposit SET
-    sender = $1, txid = $2, state = $3, seen_at = $4, pending_at = $5, spendable = $6,
-    height = $7, block_hash = $8, block_time = $9, arrived_at = $10, turn = $11,
-    worth_currency = $12, worth = $13, unvalued = $14, rev = rev + 1
-WHERE network = $15 AND ref = $16 AND rev = $17
+    account = $1, spend_id = $2, sender = $3, txid = $4, state = $5, seen_at = $6, pending_at = $7, spendable = $8,
+    height = $9, block_hash = $10, block_time = $11, arrived_at = $12, turn = $13,
+    worth_currency = $14, worth = $15, unvalued = $16, rev = rev + 1
+WHERE network = $17 AND ref = $18 AND rev = $19
 `
 
 type SwapDepositParams struct {
+	Account       string
+	SpendID       string
 	Sender        string
 	TxID          string
 	State         string
@@ -379,6 +504,8 @@ type SwapDepositParams struct {
 
 func (q *Queries) SwapDeposit(ctx context.Context, arg SwapDepositParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, swapDeposit,
+		arg.Account,
+		arg.SpendID,
 		arg.Sender,
 		arg.TxID,
 		arg.State,
@@ -403,8 +530,23 @@ func (q *Queries) SwapDeposit(ctx context.Context, arg SwapDepositParams) (int64
 	return result.RowsAffected()
 }
 
+const takeCoin = `-- name: TakeCoin :exec
+UPDATE deposit SET taken = $1 WHERE network = $2 AND ref = $3
+`
+
+type TakeCoinParams struct {
+	Taken   bool
+	Network string
+	Ref     string
+}
+
+func (q *Queries) TakeCoin(ctx context.Context, arg TakeCoinParams) error {
+	_, err := q.db.ExecContext(ctx, takeCoin, arg.Taken, arg.Network, arg.Ref)
+	return err
+}
+
 const unvaluedDeposits = `-- name: UnvaluedDeposits :many
-SELECT n, id, invoice_id, network, ref, address, coin, amount, sender, txid, state, seen_at, pending_at, spendable, height, block_hash, block_time, arrived_at, turn, worth_currency, worth, unvalued, rev FROM deposit WHERE unvalued ORDER BY n LIMIT $1
+SELECT n, id, invoice_id, network, ref, address, coin, amount, sender, txid, state, seen_at, pending_at, spendable, height, block_hash, block_time, arrived_at, turn, worth_currency, worth, unvalued, rev, account, spend_id, taken FROM deposit WHERE unvalued ORDER BY n LIMIT $1
 `
 
 func (q *Queries) UnvaluedDeposits(ctx context.Context, most int32) ([]Deposit, error) {
@@ -440,6 +582,9 @@ func (q *Queries) UnvaluedDeposits(ctx context.Context, most int32) ([]Deposit, 
 			&i.Worth,
 			&i.Unvalued,
 			&i.Rev,
+			&i.Account,
+			&i.SpendID,
+			&i.Taken,
 		); err != nil {
 			return nil, err
 		}

@@ -23,6 +23,9 @@ type Address struct {
 	ReleasedAt int64
 	GivenAt    int64
 	Rev        int64
+	Wallet     string
+	Laden      bool
+	Nonce      int64
 }
 
 type ApiKey struct {
@@ -96,12 +99,13 @@ type Callback struct {
 	LeaseUntil    int64
 	Fence         int64
 	DoneAt        int64
+	PayoutID      string
 }
 
 type Deposit struct {
 	N             int64
 	ID            string
-	InvoiceID     string
+	InvoiceID     sql.NullString
 	Network       string
 	Ref           string
 	Address       string
@@ -122,6 +126,9 @@ type Deposit struct {
 	Worth         string
 	Unvalued      bool
 	Rev           int64
+	Account       string
+	SpendID       string
+	Taken         bool
 }
 
 type Entry struct {
@@ -138,6 +145,13 @@ type Event struct {
 	Kind      string
 	At        int64
 	Data      string
+}
+
+type Halt struct {
+	One    int32
+	Reason string
+	Since  int64
+	Rev    int64
 }
 
 type Idempotency struct {
@@ -203,6 +217,38 @@ type NetworkState struct {
 	Rev          int64
 }
 
+type Payout struct {
+	N             int64
+	ID            string
+	Kind          string
+	MerchantID    string
+	ApplicationID sql.NullString
+	InvoiceID     sql.NullString
+	Network       string
+	Receiver      string
+	Source        string
+	Amount        string
+	Wasted        string
+	Fee           string
+	Net           string
+	State         string
+	Hold          string
+	FailReason    string
+	CallbackURL   string
+	ForID         string
+	SpendID       string
+	TxID          string
+	Attempt       int64
+	Turn          int64
+	Reserved      bool
+	CreatedAt     int64
+	UpdatedAt     int64
+	DueAt         int64
+	SentAt        int64
+	DoneAt        int64
+	Rev           int64
+}
+
 type Posting struct {
 	EntryN  int64
 	I       int64
@@ -234,9 +280,62 @@ type SchemaRule struct {
 	Oldest int64
 }
 
+type Spend struct {
+	N          int64
+	ID         string
+	MerchantID string
+	Network    string
+	Source     string
+	Anchor     string
+	State      string
+	Version    int64
+	Hold       string
+	Reason     string
+	TxID       string
+	Height     int64
+	BlockHash  string
+	Failed     bool
+	Outflow    string
+	Fee        string
+	Turn       int64
+	CreatedAt  int64
+	UpdatedAt  int64
+	DueAt      int64
+	SentAt     int64
+	Fence      int64
+	LeaseUntil int64
+	Rev        int64
+}
+
 type Stir struct {
 	N         int64
 	Network   string
 	InvoiceID string
 	Turns     int64
+}
+
+type Ticket struct {
+	N       int64
+	Network string
+	Ticket  string
+	SpendID string
+	Address string
+	Amount  string
+	Idx     int64
+	Held    bool
+}
+
+type Version struct {
+	SpendID  string
+	Number   int64
+	Network  string
+	Rate     string
+	Fee      string
+	Change   string
+	Unsigned []byte
+	Raw      []byte
+	TxID     string
+	Shares   string
+	MadeAt   int64
+	SentAt   int64
 }

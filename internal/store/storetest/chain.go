@@ -17,7 +17,7 @@ import (
 func (s *suite) addressOf(m payment.ID, index uint32, text string) payment.Address {
 	return payment.Address{
 		Network: ethereum, Address: text, MerchantID: m, Index: index, Epoch: 1, State: payment.AddressFree,
-		Balance: money.Zero(money.ETH), ReleasedAt: s.now,
+		Balance: money.Zero(money.ETH), Wallet: money.Zero(money.ETH), ReleasedAt: s.now,
 	}
 }
 

@@ -40,7 +40,7 @@ func events(t *testing.T, s *suite) {
 // callbackOf is a callback that is due now.
 func (s *suite) callbackOf(i payment.Invoice, id payment.ID, origin string) payment.Callback {
 	return payment.Callback{
-		ID: id, InvoiceID: i.ID, ApplicationID: i.ApplicationID, URL: origin + "/cb", Origin: origin, Status: payment.Paid,
+		ID: id, InvoiceID: i.ID, ApplicationID: i.ApplicationID, URL: origin + "/cb", Origin: origin, Status: int(payment.Paid),
 		Code: 1, ContentType: "application/json", Body: []byte("{\"a\":\"\xff\x00\"}"), State: payment.CallbackOpen,
 		CreatedAt: s.now, DueAt: s.now,
 	}

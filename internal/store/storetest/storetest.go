@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pipe-pg/pipe/internal/engine"
+	"github.com/pipe-pg/pipe/internal/ledger"
 	"github.com/pipe-pg/pipe/internal/money"
 	"github.com/pipe-pg/pipe/internal/payment"
 )
@@ -147,6 +148,10 @@ func (s *suite) application() payment.Application {
 					{Coin: money.ETH, From: money.Of(money.USD, 100_000), Depth: payment.Depth{Final: true, Stall: 64}},
 				},
 				AcceptLate: true, RequireRefund: true,
+				Settle: payment.SettlePolicy{
+					Hold: time.Hour, Every: 24 * time.Hour,
+					Above: map[money.Currency]money.Amount{money.BTC: money.Of(money.BTC, 5), money.ETH: wei("1000000000000000000")},
+				},
 			},
 			Callback: payment.CallbackSettings{
 				Encoding: payment.EncodingForm, Seen: true, Expired: true, Refunded: true, Reversed: true,
@@ -206,7 +211,7 @@ func (s *suite) quoteOf(i payment.Invoice, id payment.ID, coin money.Currency) p
 
 func (s *suite) depositOf(i payment.Invoice, id payment.ID, ref string) payment.Deposit {
 	return payment.Deposit{
-		ID: id, InvoiceID: i.ID, Network: ethereum, Ref: ref, Address: "0xabc", Amount: wei("115792089237316195423570985008687907853269984665640564039457584007913129639935"),
+		ID: id, InvoiceID: i.ID, Account: ledger.Invoice(string(i.ID)), Network: ethereum, Ref: ref, Address: "0xabc", Amount: wei("115792089237316195423570985008687907853269984665640564039457584007913129639935"),
 		From: "0xfrom", TxID: "0xtx", State: payment.Seen, SeenAt: s.now, PendingAt: s.now, Spendable: 100,
 	}
 }
