@@ -71,6 +71,7 @@ type Pay struct {
 	To      string
 	Amount  money.Amount
 	Net     money.Amount // set by Build
+	Own     *Key         // of a gather: the key that To belongs to, so that the signer can tell that it is the merchant's own
 }
 
 // A Draft says what a version of a spend must do. All holdings are of one merchant. On Bitcoin all are used up, and what the
@@ -107,6 +108,20 @@ type Unsigned struct {
 type Signed struct {
 	Raw  []byte
 	TxID string
+}
+
+// A SignedSpend is a version that a signer's journal holds, for a store that may have lost it.
+type SignedSpend struct {
+	Spend    string
+	Version  int
+	Network  money.Network
+	Merchant string
+	Raw      []byte
+	TxID     string
+	Anchor   Ticket
+	Fee      money.Amount // the most that it can cost; on Bitcoin exactly that
+	Holdings []Holding    // Ticket and Amount alone
+	Pays     []Pay        // without Own
 }
 
 // Fees are what payouts cost now, for choosing and for showing. Plain is the cost of a payout from one holding to one

@@ -8,10 +8,12 @@ import (
 	"sync"
 
 	"github.com/btcsuite/btcd/address/v2"
+	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/btcutil/v2/hdkeychain"
 	"github.com/btcsuite/btcd/chaincfg/v2"
 	"golang.org/x/crypto/sha3"
 
+	"github.com/pipe-pg/pipe/internal/chain"
 	"github.com/pipe-pg/pipe/internal/money"
 )
 
@@ -50,47 +52,102 @@ func placeOf(n money.Network) (place, error) {
 	return place{}, fmt.Errorf("%w: %.80q", ErrNetwork, string(n))
 }
 
-// A keyring derives. mu owns both fields; keys that it gives out are public ones, which no call changes.
+// A keyring derives. mu owns all fields; keys that it gives out are public ones, which no call changes. The seed lies in
+// memory that is neither swapped nor dumped, where the system allows that; private keys are derived from it for the time of
+// one use, and wiped.
 type keyring struct {
 	mu       sync.Mutex
-	master   *hdkeychain.ExtendedKey // nil once closed
+	seed     []byte // of guarded memory; nil once closed
 	branches map[branchKey]*hdkeychain.ExtendedKey
 }
 
 type branchKey struct{ purpose, coin, branch uint32 }
 
 func newKeyring(seed []byte) (*keyring, error) {
+	k := &keyring{branches: map[branchKey]*hdkeychain.ExtendedKey{}}
+	kept, err := guardedMemory(len(seed))
+	if err != nil {
+		return nil, fmt.Errorf("keep seed: %w", err)
+	}
+	copy(kept, seed)
+	k.seed = kept
+	master, err := k.master()
+	if err != nil {
+		k.close()
+		return nil, err
+	}
+	master.Zero()
+	return k, nil
+}
+
+// master is the key of which all are descended. The caller holds mu and wipes it.
+func (k *keyring) master() (*hdkeychain.ExtendedKey, error) {
+	if k.seed == nil {
+		return nil, ErrClosed
+	}
 	// The parameters only matter for the text form of extended keys, which is never made.
-	master, err := hdkeychain.NewMaster(seed, &chaincfg.MainNetParams)
+	master, err := hdkeychain.NewMaster(k.seed, &chaincfg.MainNetParams)
 	if err != nil {
 		return nil, fmt.Errorf("make master key: %w", err)
 	}
-	return &keyring{master: master, branches: map[branchKey]*hdkeychain.ExtendedKey{}}, nil
+	return master, nil
+}
+
+// walk derives the private key m/purpose'/coin'/branch'/0, wiping what lies on the way. The caller holds mu and wipes it.
+func (k *keyring) walk(p place, branch uint32) (*hdkeychain.ExtendedKey, error) {
+	key, err := k.master()
+	if err != nil {
+		return nil, err
+	}
+	const hardened = hdkeychain.HardenedKeyStart
+	for _, step := range []uint32{hardened + p.purpose, hardened + p.coin, hardened + branch, 0} {
+		next, err := key.Derive(step)
+		key.Zero()
+		if err != nil {
+			return nil, fmt.Errorf("derive branch %d: %w", branch, err)
+		}
+		key = next
+	}
+	return key, nil
+}
+
+// with lends the private key of an index for the time of one call.
+func (k *keyring) with(p place, at chain.Key, do func(*btcec.PrivateKey) error) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	branch, err := k.walk(p, at.Branch)
+	if err != nil {
+		return err
+	}
+	defer branch.Zero()
+	child, err := branch.Derive(at.Index)
+	if err != nil {
+		return fmt.Errorf("derive index %d: %w", at.Index, err)
+	}
+	defer child.Zero()
+	key, err := child.ECPrivKey()
+	if err != nil {
+		return fmt.Errorf("derive index %d: %w", at.Index, err)
+	}
+	defer key.Zero()
+	return do(key)
 }
 
 // branch is the public key under which a branch's addresses stand: m/purpose'/coin'/branch'/0. It is kept, as it costs five
-// derivations and an address from it only one, and as it is public: no private key stays in memory but the master's.
+// derivations and an address from it only one, and as it is public: no private key stays in memory.
 func (k *keyring) branch(p place, branch uint32) (*hdkeychain.ExtendedKey, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.master == nil {
+	if k.seed == nil {
 		return nil, ErrClosed
 	}
 	name := branchKey{p.purpose, p.coin, branch}
 	if key := k.branches[name]; key != nil {
 		return key, nil
 	}
-	const hardened = hdkeychain.HardenedKeyStart
-	key := k.master
-	for _, step := range []uint32{hardened + p.purpose, hardened + p.coin, hardened + branch, 0} {
-		next, err := key.Derive(step)
-		if key != k.master {
-			key.Zero()
-		}
-		if err != nil {
-			return nil, fmt.Errorf("derive branch %d: %w", branch, err)
-		}
-		key = next
+	key, err := k.walk(p, branch)
+	if err != nil {
+		return nil, err
 	}
 	defer key.Zero()
 	public, err := publicOf(key)
@@ -121,9 +178,10 @@ func publicOf(key *hdkeychain.ExtendedKey) (*hdkeychain.ExtendedKey, error) {
 func (k *keyring) close() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.master != nil {
-		k.master.Zero()
-		k.master = nil
+	if k.seed != nil {
+		clear(k.seed)
+		freeGuarded(k.seed)
+		k.seed = nil
 	}
 	k.branches = nil
 }

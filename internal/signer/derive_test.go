@@ -161,7 +161,7 @@ func TestBranchKeysAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range uint32(MaxBranchKeys) {
-		ring.branches[branchKey{1, 1, i}] = ring.master
+		ring.branches[branchKey{1, 1, i}] = nil
 	}
 	if _, err := ring.branch(at, 7); err != nil {
 		t.Fatal(err)

@@ -225,8 +225,31 @@ func (j *journal) take(payload []byte) error {
 	if err := r.check(j.book); err != nil {
 		return err
 	}
-	r.apply(j.book)
+	j.enter(r, payload)
 	return nil
+}
+
+// enter takes a record, which lies at the journal's end, into the book.
+func (j *journal) enter(r record, payload []byte) {
+	j.book.at = int64(binary.BigEndian.Uint64(payload[1:]))
+	j.book.spot = spotOf(j.size, payload)
+	r.apply(j.book)
+}
+
+// read gives a record that was taken in before. Bytes that are not what they were then stop the journal.
+func (j *journal) read(at spot) (record, error) {
+	payload := make([]byte, at.length)
+	if _, err := j.disk.ReadAt(payload, at.off+frameHead); err != nil {
+		return nil, j.stop(fmt.Errorf("read journal: %w", err))
+	}
+	if spotOf(at.off, payload) != at {
+		return nil, j.stop(fmt.Errorf("%w: record at byte %d changed", ErrJournalDamaged, at.off))
+	}
+	r, err := decode(payload)
+	if err != nil {
+		return nil, j.stop(fmt.Errorf("%w: record at byte %d: %w", ErrJournalDamaged, at.off, err))
+	}
+	return r, nil
 }
 
 // settle makes sure that what was read is on the disk. After a failed fsync the kernel may hold pages that it calls clean
@@ -251,8 +274,8 @@ func (j *journal) settle(size int64) error {
 	return nil
 }
 
-// append makes a record durable and then takes it into the book. One that the book refuses leaves everything as it was. Any failure of the disk is final: whether the bytes are there nobody can tell, so from then on
-// append gives ErrStopped.
+// append makes a record durable and then takes it into the book. One that the book refuses leaves everything as it was. Any
+// failure of the disk is final: whether the bytes are there nobody can tell, so from then on append gives ErrStopped.
 func (j *journal) append(now time.Time, r record) error {
 	if j.broken != nil {
 		return j.broken
@@ -264,14 +287,17 @@ func (j *journal) append(now time.Time, r record) error {
 		return j.stop(err)
 	}
 	out := j.links.frames(j.size, now, r)
+	if len(out) > MaxRecord+frameExtra { // the bounds of all fields together forbid it
+		return j.stop(fmt.Errorf("%w: %d bytes", errRecord, len(out)))
+	}
 	if _, err := j.disk.WriteAt(out, j.size); err != nil {
 		return j.stop(fmt.Errorf("write journal: %w", err))
 	}
 	if err := j.disk.Sync(); err != nil {
 		return j.stop(fmt.Errorf("sync journal: %w", err))
 	}
+	j.enter(r, out[frameHead:len(out)-macSize])
 	j.size += int64(len(out))
-	r.apply(j.book)
 	return nil
 }
 

