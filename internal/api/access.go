@@ -68,7 +68,7 @@ func idempotencyKey(h http.Header) (string, error) {
 	case len(keys) > 1:
 		return "", payment.Malformed("Idempotency-Key", "is sent twice: send it once")
 	case keys[0] == "":
-		return "", payment.Malformed("Idempotency-Key", "is empty: send a text that is new for each invoice, or leave the header out")
+		return "", payment.Malformed("Idempotency-Key", "is empty: send a text that is new for each invoice or refund, or leave the header out")
 	}
 	return keys[0], nil
 }

@@ -151,7 +151,7 @@ func TestOtherApplication(t *testing.T) {
 	}
 	unknown := r.post(getPath, urlencoded, "api_key="+other.Key+"&invoice_id="+strings.Repeat("0", 64))
 	unknown.want(t, 4040, "invoice_id")
-	for _, path := range []string{getPath, testPath} {
+	for _, path := range []string{getPath, refundPath, testPath} {
 		a := r.post(path, urlencoded, "api_key="+other.Key+"&invoice_id="+id)
 		a.want(t, 4040, "invoice_id")
 		if a.msg != unknown.msg {

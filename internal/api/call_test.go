@@ -109,6 +109,13 @@ func TestGuideSamples(t *testing.T) {
 			}
 			tried := runCurl(t, r, fill(testPath, id))
 			tried.want(t, 1, "")
+			r.pay(payment.ID(id), nil)
+			asked := runCurl(t, r, strings.ReplaceAll(fill(refundPath, id), "YOUR-REFUND-CALLBACK-URL", c.value(r.shop.URL+"/refund?x=1,2}&order_id=7")))
+			asked.want(t, 1, "")
+			refund := r.refund(payment.ID(id))
+			if asked.data["refund_id"] != string(refund.ID) || asked.data["invoice_id"] != id || refund.CallbackURL != r.shop.URL+"/refund?x=1,2}&order_id=7" {
+				t.Errorf("refund answered %s for %+v", asked.raw, refund)
+			}
 			if tried.data["response"] != "ok" || tried.data["callback_url"] != r.shop.URL+"/cb?x=1,2}&order_id=7" {
 				t.Errorf("test/callback answered %s", tried.raw)
 			}
@@ -116,10 +123,9 @@ func TestGuideSamples(t *testing.T) {
 	}
 }
 
-// The refund call is not served yet: a sample of it answers that there is no such call.
 func TestUnknownCalls(t *testing.T) {
 	r := newRig(t, rigOptions{})
-	for _, path := range []string{"/api/v1/invoice/refund", "/api/v1/invoice/create/", "/api/v1//invoice/create", "/api/v2/invoice/create",
+	for _, path := range []string{"/api/v1/invoice/refund/", "/api/v1/invoice/create/", "/api/v1//invoice/create", "/api/v2/invoice/create",
 		"/", "/api/v1/invoice/../invoice/create", "/api/v1/invoice/%63reate/x", "/API/v1/invoice/create"} {
 		r.post(path, urlencoded, r.good().Encode()).want(t, 4041, "")
 	}
@@ -130,7 +136,7 @@ func TestUnknownCalls(t *testing.T) {
 
 func TestMethods(t *testing.T) {
 	r := newRig(t, rigOptions{})
-	for _, path := range []string{createPath, getPath, testPath, "/openapi.json"} {
+	for _, path := range []string{createPath, getPath, refundPath, testPath, "/openapi.json"} {
 		for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"} {
 			req, err := http.NewRequest(method, r.srv.URL+path, nil)
 			if err != nil {

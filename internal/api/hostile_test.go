@@ -136,7 +136,7 @@ func TestJSONNumbers(t *testing.T) {
 
 func TestInvoiceIDs(t *testing.T) {
 	r := newRig(t, rigOptions{})
-	for _, path := range []string{getPath, testPath} {
+	for _, path := range []string{getPath, refundPath, testPath} {
 		for _, id := range []string{"", "x", strings.Repeat("g", 64), strings.Repeat("0", 63), strings.Repeat("0", 65), "../" + strings.Repeat("0", 61), strings.Repeat("０", 64)} {
 			r.post(path, urlencoded, url.Values{"api_key": {r.app.Key}, "invoice_id": {id}}.Encode()).want(t, 4001, "invoice_id")
 		}
@@ -349,7 +349,7 @@ func TestGeneratedBadInput(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	id := r.create()
 	const each = 600
-	for n, path := range []string{createPath, getPath, testPath} {
+	for n, path := range []string{createPath, getPath, testPath, refundPath} {
 		rng := rand.New(rand.NewPCG(7, uint64(n)))
 		codes := map[string]int{}
 		var took []time.Duration

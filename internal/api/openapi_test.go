@@ -104,24 +104,27 @@ func TestDescription(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{createPath, testPath} {
+	for _, path := range []string{createPath, refundPath, testPath} {
 		if len(doc.Paths.Find(path).Post.Callbacks) != 1 {
 			t.Errorf("%s: no callback is described", path)
 		}
 	}
-	fields := payment.Statement(payment.Facts{})
-	invoice := doc.Components.Schemas["Invoice"].Value
-	if len(fields) != len(invoice.Properties) || len(fields) != len(invoice.Required) {
-		t.Errorf("%d fields, %d described", len(fields), len(invoice.Properties))
-	}
-	for _, f := range fields {
-		p := invoice.Properties[f.Name]
-		if p == nil {
-			t.Errorf("%s is not described", f.Name)
-			continue
+	for name, fields := range map[string][]payment.Field{
+		"Invoice": payment.Statement(payment.Facts{}), "Refund": payment.RefundStatement(payment.Facts{}, payment.Payout{}),
+	} {
+		described := doc.Components.Schemas[name].Value
+		if len(fields) != len(described.Properties) || len(fields) != len(described.Required) {
+			t.Errorf("%s: %d fields, %d described", name, len(fields), len(described.Properties))
 		}
-		if text := p.Value.Type.Is("string"); text != (f.Kind == payment.TextField) {
-			t.Errorf("%s: described as %v", f.Name, p.Value.Type)
+		for i, f := range fields {
+			p := described.Properties[f.Name]
+			if p == nil || described.Required[i] != f.Name {
+				t.Errorf("%s: %s is not described, or not in its place", name, f.Name)
+				continue
+			}
+			if text := p.Value.Type.Is("string"); text != (f.Kind == payment.TextField) {
+				t.Errorf("%s: %s: described as %v", name, f.Name, p.Value.Type)
+			}
 		}
 	}
 }

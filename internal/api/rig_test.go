@@ -266,6 +266,7 @@ func (r *rig) post(path, contentType, body string, header ...string) reply {
 const (
 	createPath = "/api/v1/invoice/create"
 	getPath    = "/api/v1/invoice/get"
+	refundPath = "/api/v1/invoice/refund"
 	testPath   = "/api/v1/test/callback"
 	urlencoded = "application/x-www-form-urlencoded"
 )

@@ -91,6 +91,7 @@ func (a *api) routes(s web.Shell) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/v1/invoice/create", s.Handle(a.serve(a.create)))
 	mux.Handle("/api/v1/invoice/get", s.Handle(a.serve(a.get)))
+	mux.Handle("/api/v1/invoice/refund", s.Handle(a.serve(a.refund)))
 	mux.Handle("/api/v1/test/callback", s.Handle(a.serve(a.testCallback)))
 	mux.Handle("/openapi.json", s.Handle(a.describe))
 	nothing := s.Handle(noRoute)

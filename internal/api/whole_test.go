@@ -61,7 +61,7 @@ func TestInternalErrors(t *testing.T) {
 	secret := errors.New("disk at /var/secret is on fire")
 	r.desk.Store = brokenStore{r.store, secret}
 	var ids []string
-	for _, path := range []string{createPath, getPath, testPath} {
+	for _, path := range []string{createPath, getPath, refundPath, testPath} {
 		a := r.post(path, urlencoded, body)
 		a.want(t, 5000, "")
 		if strings.Contains(string(a.raw), "secret") {

@@ -24,9 +24,13 @@ type Create struct {
 
 // digest is the same for the same parameters and for no others.
 func (c Create) digest() []byte {
+	return digest(c.PriceCurrency, c.Price, c.OrderID, c.OrderName, c.Language, c.CallbackURL, c.OpenType, c.RedirectURL, c.RefundAddress)
+}
+
+// digest is the SHA-256 of texts, each behind its length.
+func digest(texts ...string) []byte {
 	h := sha256.New()
-	for _, s := range []string{c.PriceCurrency, c.Price, c.OrderID, c.OrderName, c.Language, c.CallbackURL, c.OpenType,
-		c.RedirectURL, c.RefundAddress} {
+	for _, s := range texts {
 		var n [8]byte
 		binary.BigEndian.PutUint64(n[:], uint64(len(s)))
 		h.Write(n[:])

@@ -82,8 +82,8 @@ func Sample(f Facts, now time.Time, pretend *Quote) []Field {
 	return fields
 }
 
-// RefundStatement is a refund of the invoice as the guide's table and example print it, in their order. Amounts are those
-// known by now: before a transaction was made for it the amount is empty, and so is the fee.
+// RefundStatement is a refund of the invoice as the guide's table and example print it, in the table's order. Amounts are those
+// known by now: before a transaction was made for it the amount is empty, and so is the fee. A failed one is not complete.
 func RefundStatement(f Facts, p Payout) []Field {
 	inv := f.Invoice
 	due, net, fee, address := "", "", "", ""
@@ -95,8 +95,15 @@ func RefundStatement(f Facts, p Payout) []Field {
 			}
 		}
 	}
-	if p.Net.Currency() != "" {
-		net, fee = p.Net.Text(), p.Fee.Add(p.Wasted).Text()
+	if p.Net.Sign() > 0 {
+		net = p.Net.Text()
+	}
+	if paid := p.Fee.Add(p.Wasted); paid.Sign() > 0 {
+		fee = paid.Text()
+	}
+	complete := int64(0)
+	if p.State == PayoutDone {
+		complete = unix(p.DoneAt)
 	}
 	return []Field{
 		text("refund_id", string(p.ID)),
@@ -119,7 +126,7 @@ func RefundStatement(f Facts, p Payout) []Field {
 		number("update_time", p.UpdatedAt.Unix()),
 		number("update_date", p.UpdatedAt.Unix()),
 		number("transaction_date", unix(p.SentAt)),
-		number("complete_date", unix(p.DoneAt)),
+		number("complete_date", complete),
 	}
 }
 
