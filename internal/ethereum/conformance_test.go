@@ -12,9 +12,13 @@ import (
 func TestConformance(t *testing.T) {
 	r := newRig(t)
 	r.mine(1)
-	chaintest.Run(t, chaintest.Harness{
+	chaintest.Run(t, r.harness())
+}
+
+func (r *rig) harness() chaintest.Harness {
+	return chaintest.Harness{
 		Network:   network,
-		Reader:    open(t, network, r.URL()),
+		Reader:    open(r.t, network, r.URL()),
 		Addresses: func(_ testing.TB, n int) []string { return r.addresses(n) },
 		Pay: func(ctx context.Context, address string, amount money.Amount) (string, error) {
 			return r.Pay(ctx, address, amount.Big())
@@ -30,5 +34,5 @@ func TestConformance(t *testing.T) {
 		},
 		Pause:  func(context.Context) error { return r.Pause() },
 		Resume: func(context.Context) error { return r.Resume() },
-	})
+	}
 }

@@ -226,12 +226,12 @@ func (p *purse) expectUnused(u chain.Unsigned) {
 }
 
 func spendFees(t *testing.T, h SpendHarness) {
+	p := fund(t, h, 1)
 	f, err := h.Builder.Fees(t.Context())
 	must(t, err)
 	if f.Rate.Sign() <= 0 || f.Plain.Sign() <= 0 || f.Least.Sign() <= 0 || f.Plain.Less(f.Rate.PerMillion(1)) || h.Change && (f.Holding.Sign() <= 0 || f.Output.Sign() <= 0 || f.Plain.Less(f.Holding)) {
 		t.Errorf("fees %+v", f)
 	}
-	p := fund(t, h, 1)
 	u, _ := p.build(p.draft(p.holdings()[:1], units(h.Harness, fundMicros)))
 	if f.Plain.Less(u.Fee) {
 		t.Errorf("a plain payout was said to cost %s, and costs %s", f.Plain, u.Fee)
