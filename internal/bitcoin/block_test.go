@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,7 +68,8 @@ func drawTx(t *rapid.T) *wire.MsgTx {
 }
 
 func sameTx(a, b txView) bool {
-	return a.id == b.id && a.coinbase == b.coinbase && a.count == b.count && bytes.Equal(a.outs, b.outs)
+	return a.id == b.id && a.coinbase == b.coinbase && a.count == b.count && bytes.Equal(a.outs, b.outs) &&
+		slices.EqualFunc(slices.Collect(a.points()), slices.Collect(b.points()), bytes.Equal)
 }
 
 // TestDecodersAgree: the fast decoder and btcd's read the same from the same bytes, and neither takes bytes with an end
@@ -102,6 +104,17 @@ func TestDecodersAgree(t *testing.T) {
 					rt.Fatalf("output %d of %d differs", at, i)
 				}
 				at++
+			}
+			at = 0
+			for point := range ours[i].points() {
+				want := txs[i].TxIn[at].PreviousOutPoint
+				if string(appendTicket(nil, point)) != want.String() {
+					rt.Fatalf("input %d of %d is %x, not %s", at, i, point, want)
+				}
+				at++
+			}
+			if at != len(txs[i].TxIn) {
+				rt.Fatalf("%d of %d inputs of %d", at, len(txs[i].TxIn), i)
 			}
 		}
 		if err := checkBlock(ours, h); err != nil {
@@ -258,6 +271,43 @@ func TestCoinbaseMatures(t *testing.T) {
 	}
 }
 
+// TestUses: every input that is asked for is found, whatever set says so, and one that is not costs no memory.
+func TestUses(t *testing.T) {
+	raw := bigBlock(t)
+	txs, err := walkBlock(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []chain.Ticket
+	found := uses(txs, func(x chain.Ticket) bool {
+		all = append(all, x)
+		return len(all)%1000 == 0
+	})
+	if len(all) < 3000 || len(found) != len(all)/1000 {
+		t.Fatalf("%d inputs, %d found", len(all), len(found))
+	}
+	of := map[chain.Ticket]string{}
+	for _, tx := range txs {
+		for point := range tx.points() {
+			of[chain.Ticket(appendTicket(nil, point))] = idText(tx.id)
+		}
+	}
+	for i, u := range found {
+		if u.Ticket != all[i*1000+999] || u.TxID != of[u.Ticket] || u.Failed || u.From != "" {
+			t.Errorf("use %+v", u)
+		}
+	}
+	if got := uses(txs, nil); got != nil {
+		t.Errorf("without a set: %+v", got)
+	}
+	if n := testing.AllocsPerRun(3, func() { uses(txs, func(chain.Ticket) bool { return false }) }); n > 2 {
+		t.Errorf("%v allocations for %d inputs that are none of ours", n, len(all))
+	}
+	if got := uses(txs[:1], func(chain.Ticket) bool { return true }); len(got) != 0 {
+		t.Errorf("a coinbase uses %+v", got)
+	}
+}
+
 // bigBlock is a block of about 2.5 MB whose outputs are of the kinds and sizes seen on mainnet.
 func bigBlock(t testing.TB) []byte {
 	r := rand.New(rand.NewPCG(1, 2))
@@ -323,6 +373,13 @@ func BenchmarkScan(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	held := func(chain.Ticket) bool { return false }
+	b.Run("uses", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			uses(txs, held)
+		}
+	})
 	b.Run("match", func(b *testing.B) {
 		for b.Loop() {
 			match(net, txs, 1, w)

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -220,7 +221,11 @@ func TestOneNodeThatLies(t *testing.T) {
 			}
 		}, nil})
 	}
-	watch := chain.Watch{Has: func(a string) bool { return a == to[0] || a == to[1] }}
+	watch := chain.Watch{Has: func(a string) bool { return a == to[0] || a == to[1] }, Held: func(chain.Ticket) bool { return true }}
+	truth, err := honest.Scan(ctx, b, watch)
+	if err != nil || len(truth.Uses) != 1 {
+		t.Fatalf("%+v, %v", truth, err)
+	}
 	refused := 0
 	for _, lie := range lies {
 		l.lie(lie.alter, lie.body)
@@ -233,10 +238,10 @@ func TestOneNodeThatLies(t *testing.T) {
 			t.Errorf("%s is taken", lie.name)
 		case err != nil:
 			refused++
-			if len(found.Credits) != 0 {
-				t.Errorf("%s: credits in spite of %v", lie.name, err)
+			if len(found.Credits) != 0 || len(found.Uses) != 0 {
+				t.Errorf("%s: credits or uses in spite of %v", lie.name, err)
 			}
-		case len(found.Credits) != 1 || found.Credits[0].Amount.Units() != "70000":
+		case len(found.Credits) != 1 || found.Credits[0].Amount.Units() != "70000" || !slices.Equal(found.Uses, truth.Uses):
 			t.Errorf("%s: %+v", lie.name, found)
 		}
 		for name, call := range map[string]func() error{
