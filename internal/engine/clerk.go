@@ -44,7 +44,7 @@ func (c *Clerk) Expire(ctx context.Context) error {
 			for _, id := range due {
 				last = id
 				// Many may be due for long, while a node is blind or deposits grow deep: those cost a look, not a commit.
-				if f, is, err := assess(tx, t, id); err != nil || f.Invoice.Told != is {
+				if f, _, is, err := assess(tx, t, id); err != nil || f.Invoice.Told != is {
 					round.ids = append(round.ids, id)
 				}
 			}

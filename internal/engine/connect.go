@@ -17,6 +17,7 @@ type connecting struct {
 	found chain.Found
 	head  chain.Head
 	scan  scanned
+	ours  map[string]payment.Spend // the spends that transactions of the block carry out, by txid
 }
 
 // connect takes in a block: the cursor, the credits as mined deposits, the deposits that are now deep enough as confirmed
@@ -36,16 +37,27 @@ func (w *Watcher) connect(ctx context.Context, c connecting) error {
 			return err
 		}
 		touched := newTouched()
+		var err error
+		if c.ours, err = w.ours(tx, c.found.Uses); err != nil {
+			return err
+		}
 		for _, credit := range c.found.Credits {
 			if err := w.credit(tx, c, credit, touched); err != nil {
 				return err
 			}
 		}
+		if err := w.used(ctx, tx, c, touched); err != nil { // after the credits, which compare with the balances of the scan
+			return err
+		}
 		state, err := networkState(tx, w.Net.Network)
 		if err != nil {
 			return err
 		}
-		if err := w.deepen(tx, depthNow{c.block.Height, c.head, state.BreakerUntil}, touched); err != nil {
+		now := depthNow{c.block.Height, c.head, state.BreakerUntil}
+		if err := w.deepen(tx, now, touched); err != nil {
+			return err
+		}
+		if err := w.finish(tx, now, touched); err != nil { // after the deposits: what a spend took is deeper than it
 			return err
 		}
 		if c.block.Height > KeepBlocks {
@@ -117,8 +129,10 @@ func (w *Watcher) credit(tx Tx, c connecting, credit chain.Credit, t *touched) e
 	if err != nil {
 		return err
 	}
-	if addr.InvoiceID == "" {
-		return w.stray(tx, addr, credit)
+	if addr.State == payment.AddressFree {
+		if addr, err = w.stray(tx, addr, credit); err != nil {
+			return err
+		}
 	}
 	if explained, ok := c.scan[addr.Address]; ok && !explained.Equal(addr.Balance) && w.Net.Accounts {
 		first := true
@@ -141,7 +155,7 @@ func (w *Watcher) credit(tx Tx, c connecting, credit chain.Credit, t *touched) e
 	}
 	switch {
 	case errors.Is(err, payment.ErrAbsent):
-		err = w.addMined(tx, c.block, credit, addr)
+		d, err = w.addMined(tx, c, credit, addr)
 	case err == nil && (d.State == payment.Mined || d.State == payment.Confirmed):
 		return nil // known already
 	case err == nil:
@@ -151,41 +165,51 @@ func (w *Watcher) credit(tx Tx, c connecting, credit chain.Credit, t *touched) e
 		return err
 	}
 	addr.Balance = addr.Balance.Add(credit.Amount)
+	if d.Account.IsWallet() {
+		addr.Wallet = addr.Wallet.Add(credit.Amount)
+	}
 	if hot := tx.Now().Add(HotFor); addr.HotUntil.Before(hot) {
 		addr.HotUntil = hot
 	}
 	if err := tx.SwapAddress(addr); err != nil {
 		return err
 	}
-	t.change(addr.InvoiceID)
+	if d.InvoiceID != "" && d.SpendID == "" {
+		t.change(d.InvoiceID)
+	}
 	return nil
 }
 
-// stray meets coins that came to an address which no invoice has: one that an older copy of the store does not know to be
-// given, or one that somebody found out. It is never given to an invoice, whose money these coins are not, and the operator
-// is told. The block is followed all the same.
-func (w *Watcher) stray(tx Tx, addr payment.Address, credit chain.Credit) error {
-	w.Log.Error("coins came to an address that no invoice has: it is given up, call the operator",
+// stray meets coins that came to an address which nobody was given: one that an older copy of the store does not know to be
+// given, or one that somebody found out. They are booked as strays of the merchant, whose key holds them; the address is never
+// given to an invoice, whose money these coins are not, and the operator is told. The block is followed all the same.
+func (w *Watcher) stray(tx Tx, addr payment.Address, credit chain.Credit) (payment.Address, error) {
+	w.Log.Error("coins came to an address that nobody was given: it is given up, call the operator",
 		"network", w.Net.Network, "address", addr.Address, "amount", credit.Amount, "ref", credit.Ref)
-	if addr.State == payment.AddressDead {
-		return nil
-	}
 	if err := payment.AddressEdges.Check(addr.State, payment.AddressDead); err != nil {
-		return fmt.Errorf("address %s: %w", addr.Address, err)
+		return addr, fmt.Errorf("address %s: %w", addr.Address, err)
 	}
 	addr.State = payment.AddressDead
-	return tx.SwapAddress(addr)
+	err := tx.SwapAddress(addr)
+	addr.Rev++
+	return addr, err
 }
 
-func (w *Watcher) addMined(tx Tx, b chain.Block, credit chain.Credit, addr payment.Address) error {
+func (w *Watcher) addMined(tx Tx, c connecting, credit chain.Credit, addr payment.Address) (payment.Deposit, error) {
 	d := newDeposit(tx, credit, addr)
+	if s, ok := c.ours[credit.TxID]; ok && credit.TxID != "" { // change, or what a gather moved
+		d.SpendID = s.ID
+		if s.Source != "" {
+			d.Account = s.Source
+		}
+	}
 	since, err := w.arrivedBefore(tx, d)
 	if err != nil {
-		return err
+		return d, err
 	}
 	d.SeenAt = since
-	d.State, d.Height, d.BlockHash, d.BlockTime = payment.Mined, b.Height, b.Hash, b.Time
-	return tx.AddDeposit(d)
+	d.State, d.Height, d.BlockHash, d.BlockTime = payment.Mined, c.block.Height, c.block.Hash, c.block.Time
+	return d, tx.AddDeposit(d)
 }
 
 // arrivedBefore is when a deposit first arrived. Coins that only a balance shows have no name but their block's: after a
@@ -207,8 +231,15 @@ func (w *Watcher) arrivedBefore(tx Tx, d payment.Deposit) (time.Time, error) {
 }
 
 func newDeposit(tx Tx, credit chain.Credit, addr payment.Address) payment.Deposit {
+	account := ledger.Invoice(string(addr.InvoiceID))
+	switch {
+	case addr.State == payment.AddressDead:
+		account = ledger.Stray(string(addr.MerchantID))
+	case addr.InvoiceID == "":
+		account = ledger.Wallet(string(addr.MerchantID))
+	}
 	return payment.Deposit{
-		ID: tx.NewID(), InvoiceID: addr.InvoiceID, Account: ledger.Invoice(string(addr.InvoiceID)), Network: addr.Network, Ref: credit.Ref, Address: addr.Address,
+		ID: tx.NewID(), InvoiceID: addr.InvoiceID, Account: account, Network: addr.Network, Ref: credit.Ref, Address: addr.Address,
 		Amount: credit.Amount, From: credit.From, TxID: credit.TxID, SeenAt: tx.Now(), Spendable: credit.Spendable,
 	}
 }
@@ -237,21 +268,30 @@ func (w *Watcher) deepen(tx Tx, now depthNow, t *touched) error {
 		}
 		for _, d := range page {
 			after = d.ID
-			if d.State != payment.Mined || d.InvoiceID == "" {
+			if d.State != payment.Mined {
 				continue
 			}
-			inv, err := tx.Invoice(d.InvoiceID)
-			if err != nil {
-				return err
+			need := w.Net.Final
+			outside := d.InvoiceID != "" && d.SpendID == ""
+			if outside {
+				inv, err := tx.Invoice(d.InvoiceID)
+				if err != nil {
+					return err
+				}
+				need = inv.Policy.Depths[d.Amount.Currency()]
 			}
-			if !deep(d, inv.Policy.Depths[d.Amount.Currency()], now, tx.Now()) {
-				t.waiting = append(t.waiting, d.InvoiceID)
+			if !deep(d.Height, d.Spendable, need, now, tx.Now()) {
+				if outside {
+					t.waiting = append(t.waiting, d.InvoiceID)
+				}
 				continue
 			}
 			if err := confirm(tx, d); err != nil {
 				return err
 			}
-			t.change(d.InvoiceID)
+			if outside {
+				t.change(d.InvoiceID)
+			}
 		}
 		if len(page) < Batch {
 			return nil
@@ -259,15 +299,15 @@ func (w *Watcher) deepen(tx Tx, now depthNow, t *touched) error {
 	}
 }
 
-// deep tells whether a mined deposit counts: enough blocks, doubled while the breaker is on, or final where the chain's
+// deep tells whether what a block at this height holds counts: enough blocks, doubled while the breaker is on, or final where the chain's
 // finality is asked for. A coinbase output counts only once it can be spent.
-func deep(d payment.Deposit, need payment.Depth, now depthNow, clock time.Time) bool {
-	if d.Height > now.height || d.Spendable > now.height+1 {
+func deep(height, spendable uint64, need payment.Depth, now depthNow, clock time.Time) bool {
+	if height > now.height || spendable > now.height+1 {
 		return false
 	}
-	have, blocks := int64(now.height-d.Height+1), int64(need.Blocks)
+	have, blocks := int64(now.height-height+1), int64(need.Blocks)
 	if need.Final {
-		if now.head.Final >= d.Height {
+		if now.head.Final >= height {
 			return true
 		}
 		stalled := now.head.Final > 0 && now.head.Tip.Height > now.head.Final+FinalityStall
@@ -286,10 +326,13 @@ func confirm(tx Tx, d payment.Deposit) error {
 	}
 	d.State = payment.Confirmed
 	d.Turn++
-	if err := tx.SwapDeposit(d); err != nil {
+	if err := tx.SwapDeposit(d); err != nil || d.SpendID != "" {
+		return err // what came back from a spend never left the ledger
+	}
+	if err := tx.Post(ledger.ConfirmDeposit(bookDeposit(d))); err != nil {
 		return err
 	}
-	return tx.Post(ledger.ConfirmDeposit(bookDeposit(d)))
+	return rebook(tx, d.Account, d.Network)
 }
 
 func bookDeposit(d payment.Deposit) ledger.Deposit {
@@ -304,6 +347,9 @@ func (w *Watcher) disconnect(ctx context.Context, b chain.Block, fork uint64) er
 			return err
 		}
 		if err := tx.PopBlock(w.Net.Network, b); err != nil {
+			return err
+		}
+		if err := w.unuse(ctx, tx, b); err != nil { // before the deposits: the coins of a spend come back first
 			return err
 		}
 		all, err := tx.BlockDeposits(w.Net.Network, b.Hash)
@@ -325,8 +371,13 @@ func (w *Watcher) stepBack(tx Tx, d payment.Deposit) error {
 	is := payment.Seen
 	switch {
 	case d.State == payment.Confirmed:
-		if err := tx.Post(ledger.ReverseDeposit(bookDeposit(d))); err != nil {
-			return err
+		if d.SpendID == "" {
+			if err := unbook(tx, d.Account, d.Network, d.Amount); err != nil {
+				return err
+			}
+			if err := tx.Post(ledger.ReverseDeposit(bookDeposit(d))); err != nil {
+				return err
+			}
 		}
 		is = payment.Reversed
 	case d.TxID == "":
@@ -348,11 +399,14 @@ func (w *Watcher) stepBack(tx Tx, d payment.Deposit) error {
 		return err
 	}
 	addr.Balance = addr.Balance.Sub(d.Amount)
+	if d.Account.IsWallet() {
+		addr.Wallet = addr.Wallet.Sub(d.Amount)
+	}
 	if err := tx.SwapAddress(addr); err != nil {
 		return err
 	}
 	delete(w.pending, d.Ref)
-	if d.InvoiceID == "" {
+	if d.InvoiceID == "" || d.SpendID != "" {
 		return nil
 	}
 	return tx.Stir(d.InvoiceID, w.Net.Network)

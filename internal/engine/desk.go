@@ -21,8 +21,11 @@ type Desk struct {
 	Sender   Sender // for test/callback only
 	Render   Renderer
 	Sealer   Sealer
+	Lookers  map[money.Network]Looker // for transactions that payers name; a network without one is not asked
 	Nets     map[money.Currency]Net
 	MaxPrice map[money.Currency]money.Amount
+	// Fees tell what withdrawals would cost; nil, or without a network: nobody can say.
+	Fees map[money.Network]FeeReader
 	// InsecureURLs lets callback and redirect URLs be http: for the demo and for tests.
 	InsecureURLs bool
 	// Room tells whether there is room to keep new invoices; nil: always. What is open goes on either way: the room that is

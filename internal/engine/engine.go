@@ -305,6 +305,10 @@ type Net struct {
 	MaxAhead time.Duration
 	// Accounts: the chain keeps balances of accounts, which the recount weighs.
 	Accounts bool
+	// Final is the depth from which coins are settled and payouts are done (payment.FinalDepth).
+	Final payment.Depth
+	// Retry is how soon a payout that waits for the chain is looked at again.
+	Retry time.Duration
 	// BlockTime is the usual time between blocks, for estimates on pages.
 	BlockTime time.Duration
 }

@@ -27,6 +27,8 @@ const (
 	MaxPool = 1_000
 	// ReleaseOverlap is how far back the watch set looks for released addresses whose rows commit late.
 	ReleaseOverlap = time.Minute
+	// TicketOverlap is how many deposits the set of outpoints looks back for rows that commit late.
+	TicketOverlap = 200
 	// ReleaseBatch bounds the addresses asked of the signer in one call.
 	ReleaseBatch = 200
 
@@ -48,6 +50,20 @@ const (
 	AsideMost   = 1_000
 	MaxFailures = 20
 
+	// SpendLease is how long a claimed spend is left to its worker: above a build, a signature and a broadcast together.
+	// After a crash it is how long the spend waits.
+	SpendLease = 30 * time.Second
+	// SpendBatch bounds the spends claimed at once.
+	SpendBatch = 32
+	// MaxVersions bounds the versions of a spend (engine.BumpAfter).
+	MaxVersions = 10
+	// MaxHoldings bounds the tickets of a spend (bitcoin.MaxInputs).
+	MaxHoldings = 50
+	// LookAgain is how many times Net.Retry a payout rests that waits for something that changes slowly, as fees do.
+	LookAgain = 10
+	// AddressAgain is how long a payout rests that waits for a person: what that person does wakes it at once.
+	AddressAgain = 24 * time.Hour
+
 	// MaxOverlap is how long an old API key may live beside a new one.
 	MaxOverlap = 30 * 24 * time.Hour
 	// BookWithin is how long a process that is out of time may still take to book what a shop answered, or that a node did not.
@@ -61,4 +77,6 @@ const (
 	TailBatch = 1_000
 	// Subscribers bounds the open pages of one process.
 	Subscribers = 20_000
+	// MaxTxIDText bounds the text that a payer's transaction id is looked for in, in bytes: an explorer's link and its id.
+	MaxTxIDText = 300
 )

@@ -386,10 +386,31 @@ func (d *Desk) SetRefundAddress(ctx context.Context, id payment.ID, c RefundChan
 		if err := tx.SwapInvoice(inv); err != nil {
 			return err
 		}
+		if err := addressed(tx, id, c.Coin, address); err != nil {
+			return err
+		}
 		return tx.AddEvent(payment.Event{ID: tx.NewID(), InvoiceID: id, Kind: payment.EventRefundAddress, At: tx.Now(),
 			Data: map[string]string{"coin": string(c.Coin), "address": address, "by": "payer"}})
 	})
 	return cookie, err
+}
+
+// addressed wakes the refunds that waited for this address.
+func addressed(tx Tx, id payment.ID, coin money.Currency, address string) error {
+	f, err := tx.Facts(id)
+	if err != nil {
+		return err
+	}
+	for _, p := range f.Payouts {
+		if p.State != payment.PayoutWaiting || !p.Kind.IsRefund() || p.Network.Coin() != coin {
+			continue
+		}
+		p.To, p.DueAt, p.UpdatedAt = address, tx.Now(), tx.Now()
+		if err := tx.SwapPayout(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // notOurs refuses a refund address that is one of our own.

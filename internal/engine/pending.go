@@ -69,6 +69,11 @@ func (w *Watcher) seeOne(tx Tx, c chain.Credit, t *touched) error {
 	if err != nil {
 		return err
 	}
+	if c.TxID != "" {
+		if _, err := tx.TxIDVersion(w.Net.Network, c.TxID); !errors.Is(err, payment.ErrAbsent) {
+			return err // nil: change of a spend of ours
+		}
+	}
 	d, err := tx.Deposit(w.Net.Network, c.Ref)
 	if errors.Is(err, payment.ErrAbsent) {
 		d = newDeposit(tx, c, addr)

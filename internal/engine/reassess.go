@@ -17,12 +17,15 @@ type teller struct {
 
 func (d *Desk) teller() teller { return teller{d.Nets, d.Render} }
 
-// reassess computes an invoice anew from its facts and saves what changed: status, event and callback in this one
-// transaction. It is the only place that saves a status. A crash before the commit leaves everything as it was, and the
-// stirred row makes the next step do it again.
+// reassess computes an invoice anew from its facts and saves what changed: status, event, callback and the payouts that it now
+// owes, in this one transaction. It is the only place that saves a status. A crash before the commit leaves everything as it
+// was, and the stirred row makes the next step do it again.
 func reassess(tx Tx, t teller, id payment.ID) error {
-	f, is, err := assess(tx, t, id)
+	f, a, is, err := assess(tx, t, id)
 	if err != nil {
+		return err
+	}
+	if err := t.claim(tx, f, a); err != nil {
 		return err
 	}
 	was := f.Invoice.Told
@@ -40,15 +43,47 @@ func reassess(tx Tx, t teller, id payment.ID) error {
 }
 
 // assess computes what is to be told of an invoice. It changes nothing.
-func assess(tx Tx, t teller, id payment.ID) (f payment.Facts, is payment.Told, err error) {
+func assess(tx Tx, t teller, id payment.ID) (f payment.Facts, a payment.Assessment, is payment.Told, err error) {
 	if f, err = tx.Facts(id); err != nil {
-		return f, is, err
+		return f, a, is, err
 	}
 	sight, err := t.sight(tx, f)
 	if err != nil {
-		return f, is, err
+		return f, a, is, err
 	}
-	return f, payment.Assess(f, sight).Told(f.Invoice.Told, tx.Now()), nil
+	a = payment.Assess(f, sight)
+	return f, a, a.Told(f.Invoice.Told, tx.Now()), nil
+}
+
+// claim writes the payouts that an invoice owes by now and that are not written yet: what goes back to the payer by itself,
+// and what is the shop's. They wait until the payer of their network finds everything there that they need.
+func (t teller) claim(tx Tx, f payment.Facts, a payment.Assessment) error {
+	inv := f.Invoice
+	owe := func(kind payment.PayoutKind, amount money.Amount, to string) error {
+		coin := amount.Currency()
+		for _, p := range f.Payouts {
+			same := p.Kind == kind || kind.IsAutomatic() && p.Kind.IsAutomatic()
+			if same && p.Network.Coin() == coin && p.Live() {
+				return nil // its amount is what is owed when it opens
+			}
+		}
+		return tx.AddPayout(payment.Payout{
+			ID: tx.NewID(), Kind: kind, MerchantID: inv.MerchantID, ApplicationID: inv.ApplicationID, InvoiceID: inv.ID,
+			Network: f.Network(coin), To: to, Amount: amount, Wasted: money.Zero(coin), Fee: money.Zero(coin), State: payment.PayoutWaiting,
+			Attempt: 1, CreatedAt: tx.Now(), UpdatedAt: tx.Now(), DueAt: tx.Now(),
+		})
+	}
+	for _, back := range a.GiveBack {
+		if err := owe(a.RefundKind(), back, inv.RefundAddress(back.Currency())); err != nil {
+			return err
+		}
+	}
+	for _, rest := range a.Unsettled(f) {
+		if err := owe(payment.Settlement, rest, ""); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sight is the moment up to which the invoice's networks have been seen completely, and never after the clock. Without a
@@ -157,11 +192,26 @@ func owed(was, is payment.Told, on payment.CallbackSettings) []notice {
 // owe writes the outbox row. Its body is fixed here, so that what is told is the state that was committed with it.
 func (t teller) owe(tx Tx, f payment.Facts, app payment.Application, n notice) error {
 	contentType, body := t.render(n.code, n.message, payment.Statement(f), app.Callback.Encoding)
-	_, err := tx.AddCallback(payment.Callback{
-		ID: tx.NewID(), InvoiceID: f.Invoice.ID, ApplicationID: app.ID,
-		URL: f.Invoice.CallbackURL, Origin: originOf(f.Invoice.CallbackURL),
-		Status: int(f.Invoice.Told.Status), Code: n.code, ContentType: contentType, Body: body,
-		State: payment.CallbackOpen, CreatedAt: tx.Now(), DueAt: tx.Now(),
-	})
+	return add(tx, f, payment.Callback{URL: f.Invoice.CallbackURL, Status: int(f.Invoice.Told.Status), Code: n.code, ContentType: contentType, Body: body})
+}
+
+// oweRefund writes the outbox row that tells how far a refund is, where the shop asked to be told.
+func (t teller) oweRefund(tx Tx, f payment.Facts, p payment.Payout) error {
+	if p.CallbackURL == "" {
+		return nil
+	}
+	app, err := tx.Application(p.ApplicationID)
+	if err != nil {
+		return err
+	}
+	contentType, body := t.render(1, "success", payment.RefundStatement(f, p), app.Callback.Encoding)
+	return add(tx, f, payment.Callback{URL: p.CallbackURL, PayoutID: p.ID, Status: int(p.RefundStatus()), Code: 1, ContentType: contentType, Body: body})
+}
+
+// add completes a callback and puts it into the outbox.
+func add(tx Tx, f payment.Facts, c payment.Callback) error {
+	c.ID, c.InvoiceID, c.ApplicationID, c.Origin = tx.NewID(), f.Invoice.ID, f.Invoice.ApplicationID, originOf(c.URL)
+	c.State, c.CreatedAt, c.DueAt = payment.CallbackOpen, tx.Now(), tx.Now()
+	_, err := tx.AddCallback(c)
 	return err
 }

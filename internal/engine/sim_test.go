@@ -147,7 +147,7 @@ func (w *town) safe() {
 		w.was[id] = told.Status
 		paid := 0
 		for _, c := range w.callbacks(id) {
-			if c.Code == 1 && c.Status == payment.Paid {
+			if c.Code == 1 && c.Status == int(payment.Paid) {
 				paid++
 			}
 		}

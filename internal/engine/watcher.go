@@ -25,6 +25,7 @@ type Watcher struct {
 	Log    *slog.Logger
 
 	set      *watchSet
+	tickets  *ticketSet
 	pending  map[string]time.Time // refs seen outside blocks that the store knows, and when it was told last
 	recount  string               // the address up to which the recount has come; only Recount uses it
 	anew     atomic.Bool          // the recount must begin anew: a block could not be weighed
@@ -72,7 +73,7 @@ func (w *Watcher) Follow(ctx context.Context) error {
 // begin tells the time at which this look begins and takes in newly released addresses.
 func (w *Watcher) begin(ctx context.Context) (began time.Time, err error) {
 	if w.set == nil {
-		w.set, w.pending = newWatchSet(w.Net.Network), map[string]time.Time{}
+		w.set, w.tickets, w.pending = newWatchSet(w.Net.Network), newTicketSet(w.Net.Network), map[string]time.Time{}
 	}
 	if err := w.set.refresh(ctx, w.Store); err != nil {
 		return began, storeError{fmt.Errorf("refresh watched addresses: %w", err)}
@@ -244,7 +245,8 @@ func (w *Watcher) watch(tx Tx, scan scanned) (chain.Watch, error) {
 		return amount, ok, err
 	}}
 	if !w.Net.Accounts {
-		return watch, nil
+		watch.Held = w.tickets.has
+		return watch, w.tickets.refresh(tx)
 	}
 	hot, err := tx.HotAddresses(w.Net.Network, tx.Now(), HotAccounts)
 	for _, a := range hot {

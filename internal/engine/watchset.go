@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pipe-pg/pipe/internal/chain"
 	"github.com/pipe-pg/pipe/internal/money"
 )
 
@@ -84,4 +85,41 @@ func (s *watchSet) refresh(ctx context.Context, store Store) error {
 		s.since = began.Add(-ReleaseOverlap)
 		return nil
 	})
+}
+
+// A ticketSet tells in memory whether an outpoint may be one of ours: fingerprints of every credit that ever came to one of
+// our addresses. A false yes is rare and does no harm: whoever meets a use looks the outpoint up. It belongs to one watcher.
+type ticketSet struct {
+	network money.Network
+	seed    maphash.Seed
+	set     map[uint64]struct{}
+	last    int64 // number of the last deposit taken in
+}
+
+func newTicketSet(n money.Network) *ticketSet {
+	return &ticketSet{network: n, seed: maphash.MakeSeed(), set: map[uint64]struct{}{}}
+}
+
+func (s *ticketSet) has(t chain.Ticket) bool {
+	_, ok := s.set[maphash.String(s.seed, string(t))]
+	return ok
+}
+
+// refresh adds the deposits made since the last time, and looks back a little for rows that commit late. Those that come in the same block as their own spending are not in it
+// yet: PIPE never spends what no block holds.
+func (s *ticketSet) refresh(tx Tx) error {
+	from := max(0, s.last-TicketOverlap)
+	for {
+		page, err := tx.DepositRefs(s.network, from, Batch)
+		if err != nil {
+			return err
+		}
+		for _, r := range page {
+			s.set[maphash.String(s.seed, r.Ref)] = struct{}{}
+			from, s.last = r.N, max(s.last, r.N)
+		}
+		if len(page) < Batch {
+			return nil
+		}
+	}
 }

@@ -34,6 +34,9 @@ func Fees(network money.Network) Account { return Account("fee/" + string(networ
 // Outside tells whether what the account counts has left PIPE's addresses.
 func (a Account) Outside() bool { return a == World || strings.HasPrefix(string(a), "fee/") }
 
+// IsWallet tells whether it is a merchant's wallet.
+func (a Account) IsWallet() bool { return strings.HasPrefix(string(a), "wallet/") }
+
 // Known tells whether the account is of a kind that exists.
 func (a Account) Known() bool {
 	kind, id, _ := strings.Cut(string(a), "/")

@@ -107,6 +107,33 @@ func (a Amount) Fixed(decimals int) string {
 // String prints the amount with its currency, for logs and errors.
 func (a Amount) String() string { return a.Text() + " " + string(a.currency) }
 
+// MarshalJSON writes an amount for machines: the currency and whole smallest units, "BTC:1000"; "" for the zero Amount.
+func (a Amount) MarshalJSON() ([]byte, error) {
+	if a.currency == "" {
+		return []byte(`""`), nil
+	}
+	return []byte(`"` + string(a.currency) + ":" + a.Units() + `"`), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (a *Amount) UnmarshalJSON(b []byte) error {
+	text := strings.Trim(string(b), `"`)
+	if text == "" {
+		*a = Amount{}
+		return nil
+	}
+	c, units, ok := strings.Cut(text, ":")
+	if !ok || !Currency(c).Known() {
+		return fmt.Errorf("money: %.80q is no amount", text)
+	}
+	read, err := OfUnits(Currency(c), units)
+	if err != nil {
+		return err
+	}
+	*a = read
+	return nil
+}
+
 func (a Amount) int() *big.Int {
 	if a.units == nil {
 		return new(big.Int)

@@ -41,6 +41,18 @@ type SettlePolicy struct {
 	Above map[money.Currency]money.Amount // once this much of a coin waits for the application's settlement address
 }
 
+// At is when a settlement of what was paid then may go: after the hold, at the next time of the schedule.
+func (s SettlePolicy) At(paid time.Time) time.Time {
+	at := paid.Add(s.Hold)
+	if s.Every <= 0 {
+		return at
+	}
+	if next := at.Truncate(s.Every); next.Before(at) { // Truncate counts from a midnight in UTC
+		return next.Add(s.Every)
+	}
+	return at
+}
+
 // A DepthRule asks for a depth for a coin, from a price up. Of the rules that match, the one with the highest From in the
 // invoice's currency counts; a rule without From matches every price.
 type DepthRule struct {

@@ -27,6 +27,7 @@ const (
 	EventExpired       EventKind = "expired"
 	EventRefunded      EventKind = "refunded"
 	EventReversed      EventKind = "reversed"
+	EventPayout        EventKind = "payout"   // a payout of the invoice went a step on; Data says which and where it stands
 	EventRestored      EventKind = "restored" // a reversed payment is there again
 	EventChanged       EventKind = "changed"  // amounts or marks changed and nothing of the above
 )

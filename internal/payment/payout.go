@@ -84,7 +84,7 @@ const (
 // PayoutEdges: a payout is paid once. Paying goes back to open when its spend was given up for good or carried out in vain,
 // and done back to paying when a reorganisation deeper than final takes the spend away.
 var PayoutEdges = Edges[PayoutState]{
-	PayoutWaiting: {PayoutOpen, PayoutFailed},
+	PayoutWaiting: {PayoutOpen, PayoutDone, PayoutFailed}, // Done: coins that stay in the wallet are moved in the ledger alone
 	PayoutOpen:    {PayoutPaying, PayoutWaiting, PayoutFailed},
 	PayoutPaying:  {PayoutDone, PayoutOpen},
 	PayoutDone:    {PayoutPaying},
@@ -179,4 +179,26 @@ func (f Facts) backed(coin money.Currency, is func(Payout) bool) money.Amount {
 func (f Facts) unspent(coin money.Currency) money.Amount {
 	own := ledger.Invoice(string(f.Invoice.ID))
 	return sumOf(f, coin, isConfirmed).Sub(f.backed(coin, func(p Payout) bool { return p.Source == own }))
+}
+
+// Network is the network of a coin on which the invoice has deposits or quotes, "" where it has none.
+func (f Facts) Network(coin money.Currency) money.Network {
+	for _, d := range f.Deposits {
+		if d.Network.Coin() == coin {
+			return d.Network
+		}
+	}
+	for _, q := range f.Quotes {
+		if q.Coin == coin {
+			return q.Network
+		}
+	}
+	return ""
+}
+
+// Refundable is what the refund that a shop asks for pays back: all that came on the network of the coin and has not gone
+// back already.
+func (f Facts) Refundable(n money.Network) money.Amount {
+	coin := n.Coin()
+	return sumOf(f, coin, isConfirmed).Sub(f.backed(coin, func(p Payout) bool { return p.Kind.IsRefund() && p.Kind != RefundAsked }))
 }

@@ -1,0 +1,446 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/pipe-pg/pipe/internal/ledger"
+	"github.com/pipe-pg/pipe/internal/money"
+	"github.com/pipe-pg/pipe/internal/payment"
+)
+
+// Open decides for every waiting payout whose time has come: its coins are reserved, or it waits on with a reason, or it
+// fails with one.
+func (p *Payer) Open(ctx context.Context) error {
+	all, err := p.due(ctx, payment.PayoutWaiting)
+	if err != nil {
+		return err
+	}
+	return p.each(ctx, "open payouts", all, p.openOne)
+}
+
+func (p *Payer) openOne(ctx context.Context, x payment.Payout) error {
+	p.at(StepOpen)
+	to, err := p.destination(ctx, x)
+	if err != nil {
+		return err
+	}
+	var d *payable
+	if to != "" { // the signer is asked outside the transaction, which then sees whether the destination still is the same
+		known, err := p.register(ctx, x.MerchantID, to)
+		if err != nil {
+			return errors.Join(err, p.keep(ctx, x.ID, payment.HoldSigner))
+		}
+		d = &payable{to, known.From}
+	}
+	p.at(StepReserve)
+	return p.Store.Update(ctx, func(tx Tx) error {
+		x, err := tx.Payout(x.ID)
+		if err != nil || x.State != payment.PayoutWaiting || x.DueAt.After(tx.Now()) {
+			return err
+		}
+		switch {
+		case x.Kind == payment.Settlement:
+			return p.openSettlement(tx, x, d)
+		case x.Kind.IsRefund():
+			return p.openRefund(tx, x)
+		case x.Kind == payment.Withdrawal:
+			return p.openWithdrawal(tx, x, d)
+		}
+		return p.openGather(tx, x)
+	})
+}
+
+// keep holds a payout after an act outside that did not work.
+func (p *Payer) keep(ctx context.Context, id payment.ID, why payment.Hold) error {
+	return p.Store.Update(ctx, func(tx Tx) error {
+		x, err := tx.Payout(id)
+		if err != nil || x.State != payment.PayoutWaiting && x.State != payment.PayoutOpen {
+			return err
+		}
+		return p.hold(tx, x, why, p.soon(tx))
+	})
+}
+
+// A payable is a destination and from when on the signer pays to it; zero while it waits for approval.
+type payable struct {
+	to   string
+	from time.Time
+}
+
+// destination is where a settlement or a withdrawal goes; "" for one that stays in the wallet, and for other payouts.
+func (p *Payer) destination(ctx context.Context, x payment.Payout) (to string, err error) {
+	if x.Kind == payment.Withdrawal {
+		return x.To, nil
+	}
+	if x.Kind != payment.Settlement {
+		return "", nil
+	}
+	err = p.Store.View(ctx, func(tx Tx) error {
+		app, err := tx.Application(x.ApplicationID)
+		to = app.Settlement[x.Network.Coin()]
+		return err
+	})
+	return to, err
+}
+
+// held holds a payout whose destination the signer does not pay to yet.
+func (p *Payer) held(tx Tx, x payment.Payout, d payable) (bool, error) {
+	switch {
+	case d.from.IsZero():
+		return true, p.hold(tx, x, payment.HoldApproval, p.later(tx))
+	case d.from.After(tx.Now()):
+		return true, p.hold(tx, x, payment.HoldDelay, d.from)
+	}
+	return false, nil
+}
+
+// assess is what an invoice's facts amount to, as the clock has it.
+func (p *Payer) assess(tx Tx, id payment.ID) (payment.Facts, payment.Assessment, error) {
+	f, a, _, err := assess(tx, p.teller(), id)
+	return f, a, err
+}
+
+// of is the amount of this network's coin among amounts.
+func (p *Payer) of(all []money.Amount) money.Amount {
+	coin := p.Net.Network.Coin()
+	for _, a := range all {
+		if a.Currency() == coin {
+			return a
+		}
+	}
+	return money.Zero(coin)
+}
+
+func (p *Payer) openSettlement(tx Tx, x payment.Payout, d *payable) error {
+	f, a, err := p.assess(tx, x.InvoiceID)
+	if err != nil {
+		return err
+	}
+	if a.Marks.Has(payment.MarkReversed) {
+		return p.hold(tx, x, payment.HoldReversed, p.later(tx))
+	}
+	rest := p.of(a.Unsettled(f))
+	if rest.IsZero() {
+		if asked, was := f.Asked(); was && asked.Live() {
+			return p.hold(tx, x, payment.HoldBusy, p.later(tx)) // the refund decides
+		}
+		return p.fail(tx, x, "nothing is left to settle: the money went back to the payer")
+	}
+	x.Amount = rest
+	if ok, err := p.deepEnough(tx, f); err != nil || !ok {
+		if err != nil {
+			return err
+		}
+		return p.hold(tx, x, payment.HoldDepth, p.soon(tx))
+	}
+	app, err := tx.Application(x.ApplicationID)
+	if err != nil {
+		return err
+	}
+	if at := app.Settings.Settle.At(time.UnixMilli(f.Invoice.Told.PaidAt)); tx.Now().Before(at) {
+		return p.hold(tx, x, payment.HoldTime, at)
+	}
+	to := app.Settlement[x.Network.Coin()]
+	if (d == nil) != (to == "") || d != nil && d.to != to {
+		return p.hold(tx, x, x.Held, p.soon(tx)) // it was changed a moment ago
+	}
+	if x.Amount, err = p.withDust(tx, f, a, rest); err != nil {
+		return err
+	}
+	if to == "" {
+		return p.toWallet(tx, f, a, x)
+	}
+	if held, err := p.held(tx, x, *d); held || err != nil {
+		return err
+	}
+	x.To = to
+	return p.openWorth(tx, x, app)
+}
+
+// openWorth opens a settlement once enough has come together, so that it is worth its fee.
+func (p *Payer) openWorth(tx Tx, x payment.Payout, app payment.Application) error {
+	group, err := p.group(tx, x)
+	if err != nil {
+		return err
+	}
+	total, cost := x.Amount, p.cost(1)
+	for _, o := range group {
+		total = total.Add(o.Amount)
+		cost = cost.Add(p.fees.Holding).Add(p.fees.Output)
+	}
+	if above, ok := app.Settings.Settle.Above[x.Network.Coin()]; ok && total.Less(above) {
+		return p.hold(tx, x, payment.HoldThreshold, p.later(tx))
+	}
+	if p.Net.Accounts {
+		total = x.Amount // each is a transaction of its own
+		cost = p.fees.Plain
+	}
+	if total.PerMillion(p.Rules.FeeShare).Less(cost) {
+		return p.hold(tx, x, payment.HoldFee, p.later(tx))
+	}
+	return p.open(tx, x, ledger.Invoice(string(x.InvoiceID)))
+}
+
+// group are the other settlements of the same application and network that wait for company, or are about to be paid.
+func (p *Payer) group(tx Tx, x payment.Payout) (group []payment.Payout, err error) {
+	all, err := tx.MerchantPayouts(MerchantPayouts{
+		Merchant: x.MerchantID, Network: x.Network, Kinds: []payment.PayoutKind{payment.Settlement}, Limit: Batch,
+	})
+	for _, o := range all {
+		waits := o.State == payment.PayoutWaiting && (o.Held == payment.HoldThreshold || o.Held == payment.HoldFee)
+		if o.ID != x.ID && o.ApplicationID == x.ApplicationID && (waits || o.State == payment.PayoutOpen) {
+			group = append(group, o)
+		}
+	}
+	return group, err
+}
+
+// open reserves a payout's coins.
+func (p *Payer) open(tx Tx, x payment.Payout, source ledger.Account) error {
+	if err := payment.PayoutEdges.Check(x.State, payment.PayoutOpen); err != nil {
+		return err
+	}
+	x.State, x.Source, x.DueAt, x.UpdatedAt = payment.PayoutOpen, source, tx.Now(), tx.Now()
+	if err := reserve(tx, &x); err != nil {
+		return err
+	}
+	if err := tx.SwapPayout(x); err != nil {
+		return err
+	}
+	return p.wake(tx, x)
+}
+
+// withDust is a settlement with what of the excess is not worth its own fee: it cannot go back alone, and it cannot be kept
+// apart in what the settlement spends. Refunds that waited for it end.
+func (p *Payer) withDust(tx Tx, f payment.Facts, a payment.Assessment, rest money.Amount) (money.Amount, error) {
+	dust := p.of(a.GiveBack)
+	if dust.IsZero() || p.worth(dust, p.fees.Plain) {
+		return rest, nil
+	}
+	for _, o := range f.Payouts {
+		if o.Network == p.Net.Network && o.Kind.IsAutomatic() && o.State == payment.PayoutWaiting {
+			o.State, o.Held, o.FailReason, o.DoneAt, o.UpdatedAt = payment.PayoutFailed, payment.HoldNone, "worth less than its network fee", tx.Now(), tx.Now()
+			if err := tx.SwapPayout(o); err != nil {
+				return rest, err
+			}
+		}
+	}
+	return rest.Add(dust), nil
+}
+
+// worth tells whether something arrives of an amount after the fee.
+func (p *Payer) worth(amount, fee money.Amount) bool {
+	return amount.Sign() > 0 && !amount.Sub(fee).Less(p.fees.Least) && fee.Less(amount)
+}
+
+// toWallet keeps coins of a paid invoice in the merchant's wallet. Nothing moves on the chain, unless something of the same
+// coins is still the payer's: then they stay the invoice's until that is decided.
+func (p *Payer) toWallet(tx Tx, f payment.Facts, a payment.Assessment, x payment.Payout) error {
+	if back := p.of(a.GiveBack); !back.IsZero() && p.worth(back, p.fees.Plain) {
+		return p.hold(tx, x, payment.HoldBusy, p.later(tx))
+	}
+	own, wallet := ledger.Invoice(string(x.InvoiceID)), ledger.Wallet(string(x.MerchantID))
+	busy, err := tx.SourcePayouts(own, x.Network, true, 1)
+	if err != nil {
+		return err
+	}
+	if len(busy) > 0 {
+		return p.hold(tx, x, payment.HoldBusy, p.later(tx))
+	}
+	if x.Amount, err = tx.BalanceOf(own, x.Network); err != nil {
+		return err
+	}
+	if err := tx.Post(ledger.MoveToWallet(string(x.ID), string(x.InvoiceID), string(x.MerchantID), x.Network, x.Amount)); err != nil {
+		return err
+	}
+	if err := p.moveCoins(tx, x, own, wallet); err != nil {
+		return err
+	}
+	x.State, x.Source, x.Held, x.Net, x.DoneAt, x.UpdatedAt = payment.PayoutDone, own, payment.HoldNone, x.Amount, tx.Now(), tx.Now()
+	if err := tx.SwapPayout(x); err != nil {
+		return err
+	}
+	if err := p.wake(tx, x); err != nil {
+		return err
+	}
+	return reassess(tx, p.teller(), x.InvoiceID)
+}
+
+// moveCoins makes an invoice's confirmed coins the wallet's.
+func (p *Payer) moveCoins(tx Tx, x payment.Payout, own, wallet ledger.Account) error {
+	addr, err := tx.InvoiceAddress(x.InvoiceID, x.Network)
+	if err != nil {
+		return err
+	}
+	all, err := tx.AddressDeposits(x.Network, addr.Address)
+	if err != nil {
+		return err
+	}
+	for _, d := range all {
+		if d.Account != own || d.State != payment.Confirmed {
+			continue
+		}
+		d.Account = wallet
+		if err := tx.SwapDeposit(d); err != nil {
+			return err
+		}
+	}
+	if !p.Net.Accounts {
+		return nil
+	}
+	addr.Wallet = addr.Wallet.Add(x.Amount)
+	return tx.SwapAddress(addr)
+}
+
+func (p *Payer) openRefund(tx Tx, x payment.Payout) error {
+	f, a, err := p.assess(tx, x.InvoiceID)
+	if err != nil {
+		return err
+	}
+	if a.Marks.Has(payment.MarkReversed) {
+		return p.hold(tx, x, payment.HoldReversed, p.later(tx))
+	}
+	owed, source, reason, err := p.owed(tx, f, a, x)
+	switch {
+	case err != nil:
+		return err
+	case reason != "":
+		return p.fail(tx, x, reason)
+	case owed.IsZero():
+		return p.fail(tx, x, "nothing is owed any more")
+	}
+	if gathering, err := p.gathering(tx, x); err != nil || gathering {
+		return err
+	}
+	x.Amount, x.To = owed, f.Invoice.RefundAddress(x.Network.Coin())
+	if x.To == "" {
+		return p.hold(tx, x, payment.HoldAddress, tx.Now().Add(AddressAgain))
+	}
+	n, most, err := p.holdings(tx, source)
+	if err != nil {
+		return err
+	}
+	if most.Less(x.Amount) && n >= MaxHoldings {
+		x.Amount = most // more outputs than one transaction may spend: the rest goes with the next refund
+	}
+	if !p.worth(x.Amount, p.cost(n)) {
+		if x.Kind == payment.RefundAsked {
+			return p.fail(tx, x, fmt.Sprintf("the deposit of %s is smaller than the network fee", x.Amount))
+		}
+		return p.hold(tx, x, payment.HoldFee, p.later(tx))
+	}
+	if err := p.lockAddress(tx, f.Invoice, x); err != nil {
+		return err
+	}
+	return p.open(tx, x, source)
+}
+
+// lockAddress keeps the payer from changing where a refund goes that is on its way there.
+func (p *Payer) lockAddress(tx Tx, inv payment.Invoice, x payment.Payout) error {
+	coin := x.Network.Coin()
+	if inv.Refunds[coin].Fixed {
+		return nil
+	}
+	inv.Refunds = maps.Clone(inv.Refunds)
+	inv.Refunds[coin] = payment.RefundAddress{Address: x.To, Fixed: true}
+	return tx.SwapInvoice(inv)
+}
+
+// owed is how much a refund pays back and from where; reason says why it cannot.
+func (p *Payer) owed(tx Tx, f payment.Facts, a payment.Assessment, x payment.Payout) (owed money.Amount, from ledger.Account, reason string, err error) {
+	own := ledger.Invoice(string(x.InvoiceID))
+	if x.Kind != payment.RefundAsked {
+		return p.of(a.GiveBack), own, "", nil
+	}
+	if err := p.clear(tx, f, x); err != nil {
+		return owed, "", "", err
+	}
+	if f, err = tx.Facts(x.InvoiceID); err != nil {
+		return owed, "", "", err
+	}
+	owed = f.Refundable(x.Network)
+	have, err := tx.BalanceOf(own, x.Network)
+	if err != nil || !have.Less(owed) {
+		return owed, own, "", err
+	}
+	wallet := ledger.Wallet(string(x.MerchantID))
+	if have, err = tx.BalanceOf(wallet, x.Network); err != nil || !have.Less(owed) {
+		return owed, wallet, "", err
+	}
+	return owed, "", fmt.Sprintf("the deposit was settled already, and the PIPE wallet holds %s of the %s needed", have, owed), nil
+}
+
+// clear gives up what else would take an invoice's coins while the shop's refund waits for all of them: a settlement or a
+// refund of an excess that has no spend yet.
+func (p *Payer) clear(tx Tx, f payment.Facts, x payment.Payout) error {
+	for _, o := range f.Payouts {
+		if o.ID == x.ID || o.Network != x.Network || o.State != payment.PayoutWaiting && o.State != payment.PayoutOpen {
+			continue
+		}
+		if o.Reserved {
+			if err := unreserve(tx, &o, payment.HoldNone); err != nil {
+				return err
+			}
+		}
+		o.State, o.Held, o.FailReason, o.DoneAt, o.UpdatedAt = payment.PayoutFailed, payment.HoldNone, "part of the refund that the shop asked for", tx.Now(), tx.Now()
+		if err := tx.SwapPayout(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Payer) openWithdrawal(tx Tx, x payment.Payout, d *payable) error {
+	if held, err := p.held(tx, x, *d); held || err != nil {
+		return err
+	}
+	if gathering, err := p.gathering(tx, x); err != nil || gathering {
+		return err
+	}
+	wallet := ledger.Wallet(string(x.MerchantID))
+	have, err := tx.BalanceOf(wallet, x.Network)
+	if err != nil {
+		return err
+	}
+	if have.Less(x.Amount) {
+		gathers, err := tx.GatherPayouts(x.ID)
+		if err != nil {
+			return err
+		}
+		if len(gathers) == 0 || have.IsZero() {
+			return p.fail(tx, x, fmt.Sprintf("the wallet holds %s", have))
+		}
+		x.Amount = have // gathering cost its fees
+	}
+	if !p.worth(x.Amount, p.fees.Plain) {
+		return p.hold(tx, x, payment.HoldFee, p.later(tx))
+	}
+	return p.open(tx, x, wallet)
+}
+
+// gathering holds a payout while the wallet's coins are being gathered for it.
+func (p *Payer) gathering(tx Tx, x payment.Payout) (bool, error) {
+	all, err := tx.GatherPayouts(x.ID)
+	for _, g := range all {
+		if g.Live() {
+			return true, p.hold(tx, x, payment.HoldGather, p.soon(tx))
+		}
+	}
+	return false, err
+}
+
+func (p *Payer) openGather(tx Tx, x payment.Payout) error {
+	wallet := ledger.Wallet(string(x.MerchantID))
+	have, err := tx.BalanceOf(wallet, x.Network)
+	if err != nil {
+		return err
+	}
+	if have.Less(x.Amount) || !p.worth(x.Amount, p.fees.Plain) {
+		return p.fail(tx, x, "not worth its network fee")
+	}
+	return p.open(tx, x, wallet)
+}

@@ -1,0 +1,497 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pipe-pg/pipe/internal/chain"
+	"github.com/pipe-pg/pipe/internal/ledger"
+	"github.com/pipe-pg/pipe/internal/money"
+	"github.com/pipe-pg/pipe/internal/payment"
+)
+
+// What a network shows of our own spends. They are known by the tickets that they use, never by their txids alone.
+
+// ours are the spends that transactions of a block carry out, by txid.
+func (w *Watcher) ours(tx Tx, uses []chain.Use) (map[string]payment.Spend, error) {
+	all := map[string]payment.Spend{}
+	for _, u := range uses {
+		s, err := tx.TicketSpend(w.Net.Network, string(u.Ticket))
+		if errors.Is(err, payment.ErrAbsent) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if _, err := versionOf(tx, s, u.TxID); err == nil {
+			all[u.TxID] = s
+		} else if !errors.Is(err, payment.ErrAbsent) {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// versionOf is the version of a spend that has this txid.
+func versionOf(tx Tx, s payment.Spend, txid string) (payment.Version, error) {
+	v, err := tx.TxIDVersion(s.Network, txid)
+	if err == nil && v.SpendID != s.ID {
+		return v, payment.ErrAbsent
+	}
+	return v, err
+}
+
+// used takes in what left our addresses in a block: the spend is mined, or, where the transaction is none of ours, the operator
+// is called and payouts stand still.
+func (w *Watcher) used(ctx context.Context, tx Tx, c connecting, t *touched) error {
+	done := map[string]bool{}
+	for _, u := range c.found.Uses {
+		if w.Net.Accounts {
+			if ok, err := w.left(tx, u); err != nil || !ok {
+				if err != nil {
+					return err
+				}
+				continue // an address that only looked like ours
+			}
+		}
+		s, mine := c.ours[u.TxID]
+		if !mine {
+			if err := w.foreign(ctx, tx, c.block, u); err != nil {
+				return err
+			}
+			continue
+		}
+		if done[u.TxID] {
+			continue // its other tickets
+		}
+		done[u.TxID] = true
+		if err := w.mined(tx, c.block, s.ID, u, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// left takes what left an account off the balance that the facts explain; false for an account that is not ours.
+func (w *Watcher) left(tx Tx, u chain.Use) (bool, error) {
+	addr, err := tx.Address(w.Net.Network, u.From)
+	if errors.Is(err, payment.ErrAbsent) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	s, err := tx.TicketSpend(w.Net.Network, string(u.Ticket))
+	if err != nil && !errors.Is(err, payment.ErrAbsent) {
+		return false, err
+	}
+	gone := u.Out.Add(u.Fee)
+	addr.Balance, addr.Nonce = addr.Balance.Sub(gone), addr.Nonce+1
+	if s.Source.IsWallet() {
+		addr.Wallet = addr.Wallet.Sub(gone)
+	}
+	return true, tx.SwapAddress(addr)
+}
+
+// foreign meets a transaction that used a ticket of ours and that PIPE did not make: somebody else has the key, or an older
+// copy of the store forgot what it signed.
+func (w *Watcher) foreign(ctx context.Context, tx Tx, b chain.Block, u chain.Use) error {
+	if !w.Net.Accounts {
+		if _, err := tx.Deposit(w.Net.Network, string(u.Ticket)); errors.Is(err, payment.ErrAbsent) {
+			return nil // the fingerprint was another outpoint's
+		} else if err != nil {
+			return err
+		}
+	}
+	w.Log.ErrorContext(ctx, "coins left by a transaction that PIPE does not know: payouts are halted, call the operator",
+		"network", w.Net.Network, "ticket", u.Ticket, "txid", u.TxID, "block", b.Height)
+	s, err := tx.TicketSpend(w.Net.Network, string(u.Ticket))
+	if err == nil && s.State != payment.SpendDone {
+		if err := payment.SpendEdges.Check(s.State, payment.SpendLost); err != nil {
+			return fmt.Errorf("spend %s: %w", s.ID, err)
+		}
+		s.State, s.Reason, s.UpdatedAt = payment.SpendLost, "used by "+u.TxID, tx.Now()
+		s.Height, s.BlockHash, s.Out, s.Fee = b.Height, b.Hash, u.Out, u.Fee
+		err = tx.SwapSpend(s)
+	}
+	if err != nil && !errors.Is(err, payment.ErrAbsent) {
+		return err
+	}
+	return halt(tx, fmt.Sprintf("%s: %s was used by %s, which PIPE did not make", w.Net.Network, u.Ticket, u.TxID))
+}
+
+// halt latches payouts. What is on its way already goes on.
+func halt(tx Tx, why string) error {
+	h, err := tx.Halt()
+	if err != nil || h.Reason != "" {
+		return err
+	}
+	h.Reason, h.Since = why, tx.Now()
+	return tx.SaveHalt(h)
+}
+
+// mined notes that a block holds a version of a spend.
+func (w *Watcher) mined(tx Tx, b chain.Block, id payment.ID, u chain.Use, t *touched) error {
+	s, err := tx.Spend(id)
+	if err != nil || s.State == payment.SpendMined || s.State == payment.SpendDone {
+		return err
+	}
+	v, err := versionOf(tx, s, u.TxID)
+	if err != nil {
+		return err
+	}
+	if err := payment.SpendEdges.Check(s.State, payment.SpendMined); err != nil {
+		return fmt.Errorf("spend %s: %w", s.ID, err)
+	}
+	s.State, s.TxID, s.Height, s.BlockHash, s.UpdatedAt = payment.SpendMined, u.TxID, b.Height, b.Hash, tx.Now()
+	s.Failed, s.Out, s.Fee, s.Held, s.Reason = u.Failed, u.Out, u.Fee, payment.HoldNone, ""
+	if !w.Net.Accounts {
+		s.Out, s.Fee = money.Zero(v.Fee.Currency()), v.Fee
+	}
+	if s.SentAt.IsZero() {
+		s.SentAt = tx.Now() // its broadcast was never booked: the node's answer was lost, or it was an error
+	}
+	if err := tx.SwapSpend(s); err != nil {
+		return err
+	}
+	return w.eachPayout(tx, s, func(p *payment.Payout) error {
+		p.TxID, p.Held = u.TxID, payment.HoldNone
+		if share, ok := shareOf(v, p.ID); ok {
+			p.Net, p.Fee = share.Net, share.Fee
+			if w.Net.Accounts {
+				p.Fee = u.Fee
+			}
+		}
+		return w.sent(tx, p, t)
+	})
+}
+
+// sent notes the first broadcast of a payout and tells it.
+func (w *Watcher) sent(tx Tx, p *payment.Payout, t *touched) error {
+	if !p.SentAt.IsZero() {
+		return nil
+	}
+	p.SentAt = tx.Now()
+	return w.teller().tell(tx, *p)
+}
+
+// eachPayout changes the payouts of a spend, and saves and tells each.
+func (w *Watcher) eachPayout(tx Tx, s payment.Spend, change func(p *payment.Payout) error) error {
+	all, err := tx.SpendPayouts(s.ID)
+	if err != nil {
+		return err
+	}
+	for _, p := range all {
+		p.UpdatedAt = tx.Now()
+		if err := change(&p); err != nil {
+			return fmt.Errorf("payout %s: %w", p.ID, err)
+		}
+		if err := tx.SwapPayout(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func shareOf(v payment.Version, payout payment.ID) (payment.Share, bool) {
+	for _, s := range v.Shares {
+		if s.PayoutID == payout {
+			return s, true
+		}
+	}
+	return payment.Share{}, false
+}
+
+// finish books the mined spends that are deep enough now.
+func (w *Watcher) finish(tx Tx, now depthNow, t *touched) error {
+	for after := payment.ID(""); ; {
+		page, err := tx.MinedSpends(w.Net.Network, after, Batch)
+		if err != nil {
+			return err
+		}
+		for _, s := range page {
+			after = s.ID
+			if !deep(s.Height, 0, w.Net.Final, now, tx.Now()) {
+				if err := w.deeper(tx, s, t); err != nil {
+					return err
+				}
+				continue
+			}
+			if err := w.finishOne(tx, s, t); err != nil {
+				return fmt.Errorf("spend %s: %w", s.ID, err)
+			}
+		}
+		if len(page) < Batch {
+			return nil
+		}
+	}
+}
+
+// deeper wakes the pages of a spend that is one block deeper.
+func (w *Watcher) deeper(tx Tx, s payment.Spend, t *touched) error {
+	all, err := tx.SpendPayouts(s.ID)
+	for _, p := range all {
+		if p.InvoiceID != "" && p.Kind.IsRefund() {
+			t.waiting = append(t.waiting, p.InvoiceID)
+		}
+	}
+	return err
+}
+
+func (w *Watcher) finishOne(tx Tx, s payment.Spend, t *touched) error {
+	book, ready, err := w.book(tx, s)
+	if err != nil || !ready {
+		return err
+	}
+	if err := payment.SpendEdges.Check(s.State, payment.SpendDone); err != nil {
+		return err
+	}
+	s.State, s.Turn, s.UpdatedAt = payment.SpendDone, s.Turn+1, tx.Now()
+	book.Turn = s.Turn
+	if err := tx.SwapSpend(s); err != nil {
+		return err
+	}
+	if err := tx.Post(ledger.FinishSpend(book)); err != nil {
+		return err
+	}
+	return w.eachPayout(tx, s, func(p *payment.Payout) error {
+		is := payment.PayoutDone
+		if s.Failed {
+			is = payment.PayoutOpen
+		}
+		if err := payment.PayoutEdges.Check(p.State, is); err != nil {
+			return err
+		}
+		p.State, p.DueAt = is, tx.Now()
+		if s.Failed { // in vain: the same intent again, now that this nonce is final
+			p.Wasted, p.Attempt = p.Wasted.Add(s.Fee), p.Attempt+1
+			p.SpendID, p.TxID, p.Net, p.Fee = "", "", money.Amount{}, money.Zero(s.Network.Coin())
+		} else {
+			p.Reserved, p.DoneAt = false, tx.Now()
+		}
+		if p.InvoiceID != "" {
+			t.change(p.InvoiceID)
+		}
+		if s.Failed {
+			return nil
+		}
+		return w.teller().tell(tx, *p)
+	})
+}
+
+// book is what the ledger is told of a mined spend; false while coins of one of its payouts are not reserved, because the
+// deposit that they came from is not deep enough again after a reorganisation.
+func (w *Watcher) book(tx Tx, s payment.Spend) (ledger.Spend, bool, error) {
+	b := ledger.Spend{ID: string(s.ID), Turn: s.Turn, Network: s.Network}
+	v, err := versionOf(tx, s, s.TxID)
+	if err != nil {
+		return b, false, err
+	}
+	all, err := tx.SpendPayouts(s.ID)
+	if err != nil {
+		return b, false, err
+	}
+	for _, p := range all {
+		share, ok := shareOf(v, p.ID)
+		if !ok {
+			return b, false, fmt.Errorf("version %d does not pay %s", v.Number, p.ID)
+		}
+		if !p.Reserved && p.State != payment.PayoutDone {
+			return b, false, nil
+		}
+		paid := ledger.Paid{Payout: string(p.ID), Source: p.Source, Net: share.Net, Fee: share.Fee}
+		if w.Net.Accounts {
+			paid.Fee = s.Fee
+		}
+		if p.Kind == payment.Gather {
+			paid.Inside = p.Source
+		}
+		reserved := p.Amount.Sub(p.Wasted)
+		if s.Failed {
+			paid.Net = money.Zero(s.Network.Coin())
+		} else {
+			paid.Rest = reserved.Sub(paid.Net).Sub(paid.Fee)
+		}
+		b.Paid = append(b.Paid, paid)
+	}
+	return b, true, nil
+}
+
+// unuse gives up the spends of a block that the chain took back. Their bytes may take effect again at any time, so they are
+// sent again, and nothing else may use their tickets.
+func (w *Watcher) unuse(ctx context.Context, tx Tx, b chain.Block) error {
+	all, err := tx.BlockSpends(w.Net.Network, b.Hash)
+	if err != nil {
+		return err
+	}
+	for i := len(all) - 1; i >= 0; i-- { // of one account the last nonce first
+		if err := w.unuseOne(ctx, tx, all[i]); err != nil {
+			return fmt.Errorf("spend %s: %w", all[i].ID, err)
+		}
+	}
+	return nil
+}
+
+func (w *Watcher) unuseOne(ctx context.Context, tx Tx, s payment.Spend) error {
+	if s.State == payment.SpendDone {
+		w.Log.ErrorContext(ctx, "a reorganisation deeper than final took a payout back", "spend", s.ID, "network", s.Network)
+		if err := w.unfinish(tx, s); err != nil {
+			return err
+		}
+	}
+	if w.Net.Accounts {
+		if err := w.cameBack(tx, s); err != nil {
+			return err
+		}
+	}
+	if s.State != payment.SpendLost { // a lost one stays so until the operator has looked
+		if err := payment.SpendEdges.Check(s.State, payment.SpendSent); err != nil {
+			return err
+		}
+		s.State = payment.SpendSent
+	}
+	coin := s.Network.Coin()
+	s.TxID, s.Height, s.BlockHash, s.Failed, s.Out, s.Fee = "", 0, "", false, money.Zero(coin), money.Zero(coin)
+	s.UpdatedAt, s.DueAt = tx.Now(), tx.Now()
+	return tx.SwapSpend(s)
+}
+
+// cameBack gives an account what left it in a block that is gone.
+func (w *Watcher) cameBack(tx Tx, s payment.Spend) error {
+	held, err := tx.Tickets(s.ID)
+	if err != nil || len(held) == 0 {
+		return err
+	}
+	addr, err := tx.Address(w.Net.Network, held[0].Address)
+	if err != nil {
+		return err
+	}
+	back := s.Out.Add(s.Fee)
+	addr.Balance, addr.Nonce = addr.Balance.Add(back), addr.Nonce-1
+	if s.Source.IsWallet() {
+		addr.Wallet = addr.Wallet.Add(back)
+	}
+	return tx.SwapAddress(addr)
+}
+
+// unfinish takes back the booking of a spend that was done.
+func (w *Watcher) unfinish(tx Tx, s payment.Spend) error {
+	book, _, err := w.unbooked(tx, s)
+	if err != nil {
+		return err
+	}
+	if err := tx.Post(ledger.ReverseSpend(book)); err != nil {
+		return err
+	}
+	return w.eachPayout(tx, s, func(p *payment.Payout) error {
+		if err := payment.PayoutEdges.Check(p.State, payment.PayoutPaying); err != nil {
+			return err
+		}
+		p.State, p.Reserved, p.DoneAt = payment.PayoutPaying, true, time.Time{}
+		if p.InvoiceID == "" {
+			return nil
+		}
+		return tx.Stir(p.InvoiceID, w.Net.Network)
+	})
+}
+
+func (w *Watcher) unbooked(tx Tx, s payment.Spend) (ledger.Spend, bool, error) {
+	if s.Failed {
+		return ledger.Spend{}, false, errors.New("a transaction in vain was taken back after its payout was tried again: call the operator")
+	}
+	return w.book(tx, s)
+}
+
+// unbook makes room for a deposit that is taken back: coins of it that are set aside for payouts are set aside no more. A
+// payout without a spend waits again; one with a spend keeps it, because its bytes go as the deposit goes.
+func unbook(tx Tx, a ledger.Account, n money.Network, amount money.Amount) error {
+	have, err := tx.BalanceOf(a, n)
+	if err != nil || !have.Less(amount) {
+		return err
+	}
+	all, err := tx.SourcePayouts(a, n, true, Batch)
+	if err != nil {
+		return err
+	}
+	for _, p := range all {
+		if !have.Less(amount) {
+			return nil
+		}
+		have = have.Add(p.Amount.Sub(p.Wasted))
+		if err := unreserve(tx, &p, payment.HoldReversed); err != nil {
+			return err
+		}
+		if err := tx.SwapPayout(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unreserve gives a payout's coins back to where they came from.
+func unreserve(tx Tx, p *payment.Payout, why payment.Hold) error {
+	if err := tx.Post(ledger.Unreserve(reservation(*p))); err != nil {
+		return err
+	}
+	p.Reserved, p.Held, p.UpdatedAt, p.DueAt = false, why, tx.Now(), tx.Now()
+	if p.State == payment.PayoutOpen {
+		p.State, p.Source = payment.PayoutWaiting, ""
+	}
+	return nil
+}
+
+// reserve sets a payout's coins aside.
+func reserve(tx Tx, p *payment.Payout) error {
+	p.Turn, p.Reserved, p.Held = p.Turn+1, true, payment.HoldNone
+	return tx.Post(ledger.Reserve(reservation(*p)))
+}
+
+func reservation(p payment.Payout) ledger.Reservation {
+	return ledger.Reservation{Payout: string(p.ID), Turn: p.Turn, Source: p.Source, Network: p.Network, Amount: p.Amount.Sub(p.Wasted)}
+}
+
+// rebook sets coins aside again for payouts whose spend is on its way, now that their deposit is deep enough again.
+func rebook(tx Tx, a ledger.Account, n money.Network) error {
+	all, err := tx.SourcePayouts(a, n, false, Batch)
+	if err != nil {
+		return err
+	}
+	for _, p := range all {
+		have, err := tx.BalanceOf(a, n)
+		if err != nil {
+			return err
+		}
+		if p.State != payment.PayoutPaying || have.Less(p.Amount.Sub(p.Wasted)) {
+			continue
+		}
+		if err := reserve(tx, &p); err != nil {
+			return err
+		}
+		p.UpdatedAt = tx.Now()
+		if err := tx.SwapPayout(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tell writes the event and the callback of a payout's step. Only refunds that were asked for have a callback.
+func (t teller) tell(tx Tx, p payment.Payout) error {
+	if p.InvoiceID == "" {
+		return nil
+	}
+	err := tx.AddEvent(payment.Event{ID: tx.NewID(), InvoiceID: p.InvoiceID, Kind: payment.EventPayout, At: tx.Now(), Data: map[string]string{
+		"payout": string(p.ID), "kind": string(p.Kind), "state": string(p.State), "held": string(p.Held),
+		"amount": p.Amount.Text(), "coin": string(p.Network.Coin()), "txid": p.TxID,
+	}})
+	if err != nil || p.CallbackURL == "" {
+		return err
+	}
+	f, err := tx.Facts(p.InvoiceID)
+	if err != nil {
+		return err
+	}
+	return t.oweRefund(tx, f, p)
+}

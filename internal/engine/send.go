@@ -1,0 +1,335 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pipe-pg/pipe/internal/chain"
+	"github.com/pipe-pg/pipe/internal/money"
+	"github.com/pipe-pg/pipe/internal/payment"
+)
+
+// Advance moves every spend on that is due: planned ones are signed, signed ones sent, sent ones sent again, and those that
+// no block takes get another version with a higher fee.
+func (p *Payer) Advance(ctx context.Context) error {
+	var all []payment.Spend
+	err := p.Store.Update(ctx, func(tx Tx) (err error) {
+		p.now = tx.Now()
+		all, err = tx.ClaimSpends(ClaimSpends{Network: p.Net.Network, Now: tx.Now(), Lease: SpendLease, Limit: SpendBatch})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("claim spends: %w", err)
+	}
+	round := asideRound{what: "move spends on", now: p.now}
+	by := map[payment.ID]payment.Spend{}
+	for _, s := range all {
+		round.ids = append(round.ids, s.ID)
+		by[s.ID] = s
+	}
+	round.do = func(id payment.ID) error {
+		err := p.advance(ctx, by[id])
+		if errors.Is(err, errMoved) {
+			return nil // the watcher, or another process, was faster
+		}
+		if err != nil {
+			return fmt.Errorf("spend %s: %w", id, err)
+		}
+		return nil
+	}
+	return p.aside.each(ctx, p.Log, round)
+}
+
+func (p *Payer) advance(ctx context.Context, s payment.Spend) error {
+	var v payment.Version
+	var halted bool
+	err := p.Store.View(ctx, func(tx Tx) (err error) {
+		if v, err = tx.Version(s.ID, s.Version); err != nil {
+			return err
+		}
+		h, err := tx.Halt()
+		halted = h.Reason != ""
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case halted && s.SentAt.IsZero():
+		return p.wait(ctx, s, payment.HoldHalted, "", LookAgain*p.Net.Retry)
+	case v.Raw == nil && s.State == payment.SpendSent && halted:
+		return p.wait(ctx, s, payment.HoldHalted, "", LookAgain*p.Net.Retry)
+	case v.Raw == nil:
+		return p.sign(ctx, s, v)
+	case s.State == payment.SpendSent && !v.SentAt.IsZero() && !halted && p.stuck(v):
+		return p.bump(ctx, s, v)
+	}
+	return p.send(ctx, s, v)
+}
+
+// change writes a spend that this step has claimed. errMoved: somebody else changed it since.
+func (p *Payer) change(ctx context.Context, was payment.Spend, do func(tx Tx, s *payment.Spend) error) error {
+	return p.Store.Update(ctx, func(tx Tx) error {
+		s, err := tx.Spend(was.ID)
+		if err != nil {
+			return err
+		}
+		if s.Fence != was.Fence || s.State != was.State || s.Version != was.Version {
+			return errMoved
+		}
+		s.LeaseUntil, s.UpdatedAt = time.Time{}, tx.Now()
+		if err := do(tx, &s); err != nil {
+			return err
+		}
+		if err := payment.SpendEdges.Check(was.State, s.State); err != nil {
+			return err
+		}
+		return tx.SwapSpend(s)
+	})
+}
+
+// wait leaves a spend where it is, with the reason in sight of all that it pays.
+func (p *Payer) wait(ctx context.Context, was payment.Spend, why payment.Hold, words string, d time.Duration) error {
+	return p.change(ctx, was, func(tx Tx, s *payment.Spend) error {
+		s.Held, s.Reason, s.DueAt = why, words, tx.Now().Add(d)
+		return p.payouts(tx, s.ID, func(x *payment.Payout) bool {
+			was := x.Held
+			x.Held = why
+			return was != why
+		})
+	})
+}
+
+// payouts changes what a spend pays; change tells whether there is something to save.
+func (p *Payer) payouts(tx Tx, spend payment.ID, change func(x *payment.Payout) bool) error {
+	all, err := tx.SpendPayouts(spend)
+	if err != nil {
+		return err
+	}
+	for _, x := range all {
+		if !change(&x) {
+			continue
+		}
+		x.UpdatedAt = tx.Now()
+		if err := tx.SwapPayout(x); err != nil {
+			return err
+		}
+		if err := p.wake(tx, x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sign asks for the signature of a version and keeps the bytes before anything else happens with them.
+func (p *Payer) sign(ctx context.Context, s payment.Spend, v payment.Version) error {
+	var u chain.Unsigned
+	if err := json.Unmarshal(v.Unsigned, &u); err != nil {
+		return fmt.Errorf("read unsigned version: %w", err)
+	}
+	p.at(StepSign)
+	signed, err := p.Hand.Sign(ctx, u)
+	var wait *chain.Wait
+	switch {
+	case errors.As(err, &wait) && wait.Until.IsZero():
+		return p.wait(ctx, s, payment.HoldApproval, wait.Reason, LookAgain*p.Net.Retry)
+	case errors.As(err, &wait):
+		return p.wait(ctx, s, payment.HoldDelay, wait.Reason, max(wait.Until.Sub(p.now), p.Net.Retry))
+	case errors.Is(err, chain.ErrRefused):
+		return p.refused(ctx, s, err)
+	case err != nil:
+		return errors.Join(fmt.Errorf("ask for signature: %w", err), p.wait(ctx, s, payment.HoldSigner, "", p.Net.Retry))
+	}
+	p.at(StepSigned)
+	return p.change(ctx, s, func(tx Tx, s *payment.Spend) error {
+		if err := tx.SignVersion(s.ID, v.Number, signed.Raw, signed.TxID); err != nil {
+			return err
+		}
+		if s.State == payment.SpendPlanned {
+			s.State = payment.SpendSigned
+		}
+		s.Held, s.Reason, s.DueAt = payment.HoldNone, "", tx.Now()
+		return nil
+	})
+}
+
+// refused gives up a spend that the signer's policy forbids. Only after its promise never to sign it are the tickets free, and
+// the payouts wait with the reason in sight. A later version that is refused changes nothing of the earlier ones.
+func (p *Payer) refused(ctx context.Context, s payment.Spend, why error) error {
+	p.Log.ErrorContext(ctx, "the signer refuses a payout: call the operator", "spend", s.ID, "network", s.Network, "reason", why)
+	if s.State != payment.SpendPlanned {
+		return p.wait(ctx, s, payment.HoldRefused, shown(why), LookAgain*p.Net.Retry)
+	}
+	p.at(StepVoid)
+	if err := p.Hand.Void(ctx, string(s.ID)); err != nil {
+		return errors.Join(fmt.Errorf("void: %w", err), p.wait(ctx, s, payment.HoldRefused, shown(why), p.Net.Retry))
+	}
+	p.at(StepVoided)
+	return p.change(ctx, s, func(tx Tx, s *payment.Spend) error {
+		s.State, s.Held, s.Reason = payment.SpendVoid, payment.HoldRefused, shown(why)
+		if err := tx.ReleaseTickets(s.ID); err != nil {
+			return err
+		}
+		return p.reopen(tx, s.ID)
+	})
+}
+
+// reopen lets the payouts of a void spend wait again.
+func (p *Payer) reopen(tx Tx, spend payment.ID) error {
+	all, err := tx.SpendPayouts(spend)
+	if err != nil {
+		return err
+	}
+	for _, x := range all {
+		if err := payment.PayoutEdges.Check(x.State, payment.PayoutOpen); err != nil {
+			return err
+		}
+		coin := x.Network.Coin()
+		x.State, x.SpendID, x.Net, x.Fee = payment.PayoutOpen, "", money.Amount{}, money.Zero(coin)
+		if x.Reserved {
+			if err := unreserve(tx, &x, payment.HoldRefused); err != nil {
+				return err
+			}
+		}
+		x.DueAt = tx.Now().Add(AddressAgain)
+		if err := tx.SwapPayout(x); err != nil {
+			return err
+		}
+		if err := p.wake(tx, x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// send broadcasts the bytes of the newest version. What the node says is no verdict: whatever it is, the same bytes are sent
+// again until a block holds one of the versions.
+func (p *Payer) send(ctx context.Context, s payment.Spend, v payment.Version) error {
+	if s.State == payment.SpendSent {
+		p.at(StepResend)
+	} else {
+		p.at(StepSend)
+	}
+	said := p.Builder.Broadcast(ctx, v.Raw)
+	p.at(StepSent)
+	if said != nil {
+		p.Log.WarnContext(ctx, "broadcast of a payout", "spend", s.ID, "version", v.Number, "txid", v.TxID, "error", said)
+	}
+	return p.change(ctx, s, func(tx Tx, s *payment.Spend) error {
+		s.Held, s.Reason, s.DueAt = payment.HoldNone, "", tx.Now().Add(p.Rules.Resend)
+		if said != nil {
+			s.Held, s.Reason, s.DueAt = payment.HoldNode, shown(said), tx.Now().Add(LookAgain*p.Net.Retry)
+		}
+		if said != nil && v.SentAt.IsZero() {
+			return p.unsent(tx, s, v)
+		}
+		if v.SentAt.IsZero() {
+			if err := tx.MarkSent(s.ID, v.Number, tx.Now()); err != nil {
+				return err
+			}
+		}
+		if due := v.SentAt.Add(p.Rules.BumpAfter); v.SentAt.IsZero() || due.After(tx.Now()) {
+			if v.SentAt.IsZero() {
+				due = tx.Now().Add(p.Rules.BumpAfter)
+			}
+			if due.Before(s.DueAt) {
+				s.DueAt = due
+			}
+		}
+		s.State = payment.SpendSent
+		if s.SentAt.IsZero() {
+			s.SentAt = tx.Now()
+		}
+		return p.tellSent(tx, *s, v)
+	})
+}
+
+// unsent leaves a version that no node has taken yet. A node that will not take it for its fee gets a better one in time.
+func (p *Payer) unsent(tx Tx, s *payment.Spend, v payment.Version) error {
+	if tx.Now().Sub(v.MadeAt) < p.Rules.BumpAfter {
+		return nil
+	}
+	// It may have been taken all the same: from here on it counts as sent, so that the next version replaces it.
+	s.State = payment.SpendSent
+	return tx.MarkSent(s.ID, v.Number, tx.Now())
+}
+
+// tellSent notes the first broadcast in the payouts, and tells it.
+func (p *Payer) tellSent(tx Tx, s payment.Spend, v payment.Version) error {
+	all, err := tx.SpendPayouts(s.ID)
+	if err != nil {
+		return err
+	}
+	for _, x := range all {
+		share, ok := shareOf(v, x.ID)
+		if !ok || x.TxID == v.TxID && !x.SentAt.IsZero() {
+			continue
+		}
+		first := x.SentAt.IsZero()
+		x.TxID, x.Net, x.Fee, x.Held, x.UpdatedAt = v.TxID, share.Net, share.Fee, payment.HoldNone, tx.Now()
+		if first {
+			x.SentAt = tx.Now()
+		}
+		if err := tx.SwapPayout(x); err != nil {
+			return err
+		}
+		if first {
+			err = p.teller().tell(tx, x)
+		} else {
+			err = p.wake(tx, x)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stuck tells whether a version has waited so long for a block that the next one is due.
+func (p *Payer) stuck(v payment.Version) bool {
+	return v.Number < MaxVersions && p.Rules.BumpAfter > 0 && p.now.Sub(v.SentAt) >= p.Rules.BumpAfter
+}
+
+// bump builds the next version: the same payouts, tickets and anchor, at a higher rate. Where the ceiling or the amount does
+// not allow one, the old one is sent on.
+func (p *Payer) bump(ctx context.Context, s payment.Spend, v payment.Version) error {
+	var u chain.Unsigned
+	if err := json.Unmarshal(v.Unsigned, &u); err != nil {
+		return fmt.Errorf("read unsigned version: %w", err)
+	}
+	p.at(StepBump)
+	d := chain.Draft{
+		Network: u.Network, Spend: u.Spend, Version: v.Number + 1, Merchant: u.Merchant, Holdings: u.Holdings, Anchor: u.Anchor,
+		Pays: u.Pays, Previous: v.Rate, MaxRate: p.Rules.MaxRate,
+	}
+	for i := range d.Pays {
+		d.Pays[i].Net = money.Amount{}
+	}
+	next, err := p.Builder.Build(ctx, d)
+	switch {
+	case errors.Is(err, chain.ErrFeeTooHigh), errors.Is(err, chain.ErrTooSmall):
+		return errors.Join(p.resend(ctx, v), p.wait(ctx, s, payment.HoldCeiling, shown(err), p.Rules.Resend))
+	case err != nil:
+		return errors.Join(p.resend(ctx, v), p.wait(ctx, s, payment.HoldNode, shown(err), LookAgain*p.Net.Retry))
+	}
+	p.at(StepBumped)
+	return p.change(ctx, s, func(tx Tx, s *payment.Spend) error {
+		row, err := versionFrom(tx, *s, next)
+		if err != nil {
+			return err
+		}
+		s.Version, s.DueAt = row.Number, tx.Now()
+		return tx.AddVersion(row)
+	})
+}
+
+// resend sends bytes again without booking anything.
+func (p *Payer) resend(ctx context.Context, v payment.Version) error {
+	p.at(StepResend)
+	if err := p.Builder.Broadcast(ctx, v.Raw); err != nil {
+		p.Log.WarnContext(ctx, "broadcast of a payout", "version", v.Number, "txid", v.TxID, "error", err)
+	}
+	return nil
+}
