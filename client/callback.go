@@ -27,13 +27,14 @@ var (
 	ErrMismatch = errors.New("pipe: invoice is not as expected")
 )
 
-// A Callback is what PIPE tells. Code 1 tells of an invoice's status; Reversed is code 4092: the chain took a paid deposit
-// back. ID is the same at every try of one message, and begins with test_ for one of test/callback.
+// A Callback is what PIPE tells of an invoice, or of a refund: the other one is zero. Reversed is code 4092: the chain took a
+// paid deposit back. ID is the same at every try of one message, and begins with test_ for one of test/callback.
 type Callback struct {
 	ID       string
 	Code     int
 	Message  string
 	Invoice  Invoice
+	Refund   Refund
 	Reversed bool
 	Test     bool
 }
@@ -53,14 +54,21 @@ func Verify(h http.Header, body []byte, now time.Time, secrets ...string) (Callb
 		return cb, err
 	}
 	var sent struct {
-		Code    int     `json:"code"`
-		Message string  `json:"message"`
-		Data    Invoice `json:"data"`
+		Code    int             `json:"code"`
+		Message string          `json:"message"`
+		Data    json.RawMessage `json:"data"`
 	}
-	if err := json.Unmarshal(body, &sent); err != nil {
-		return cb, fmt.Errorf("read callback: %w", err)
+	err = json.Unmarshal(body, &sent)
+	if err == nil {
+		err = json.Unmarshal(sent.Data, &cb.Refund)
 	}
-	cb.Code, cb.Message, cb.Invoice = sent.Code, sent.Message, sent.Data
+	if err == nil && cb.Refund.RefundID == "" { // a refund's status must never be read as an invoice's
+		cb.Refund, err = Refund{}, json.Unmarshal(sent.Data, &cb.Invoice)
+	}
+	if err != nil {
+		return Callback{ID: cb.ID}, fmt.Errorf("read callback: %w", err)
+	}
+	cb.Code, cb.Message = sent.Code, sent.Message
 	cb.Reversed, cb.Test = sent.Code == 4092, strings.HasPrefix(cb.ID, "test_")
 	return cb, nil
 }

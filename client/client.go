@@ -91,6 +91,7 @@ type Error struct {
 	RequestID  string        `json:"request_id"`
 	Status     int           `json:"-"` // of HTTP
 	RetryAfter time.Duration `json:"-"` // for code 4290
+	Refund     Refund        `json:"-"` // for code 4090: the refund that exists; zero where none is in the way
 }
 
 func (e *Error) Error() string {
@@ -166,8 +167,11 @@ func decode(res *http.Response, text []byte, into any) error {
 	}
 	failed := &Error{Code: a.Code, Message: a.Message, Status: res.StatusCode}
 	targets := []any{failed}
-	if a.Code == 1 || a.Code == 4220 {
+	switch a.Code {
+	case 1, 4220:
 		targets = append(targets, into)
+	case 4090:
+		targets = append(targets, &failed.Refund)
 	}
 	for _, target := range targets {
 		if err := json.Unmarshal(a.Data, target); err != nil {

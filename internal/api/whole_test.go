@@ -46,8 +46,25 @@ func TestPublicClient(t *testing.T) {
 	if err := cb.Invoice.Check("7", "USD", "12.3", client.Paid); err != nil {
 		t.Error(err)
 	}
-	p.Price = "12.31"
 	var refused *client.Error
+	ask := client.AskRefund{InvoiceID: made.InvoiceID, CallbackURL: r.shop.URL + "/refunded", IdempotencyKey: "refund 7"}
+	if _, err := c.Refund(ctx, ask); !errors.As(err, &refused) || refused.Code != 4090 || refused.Refund != (client.Refund{}) {
+		t.Errorf("not paid: %#v", err)
+	}
+	r.pay(payment.ID(made.InvoiceID), nil)
+	asked, err := c.Refund(ctx, ask)
+	if err != nil || asked.InvoiceID != made.InvoiceID || asked.RefundID != string(r.refund(payment.ID(made.InvoiceID)).ID) {
+		t.Fatal(asked, err)
+	}
+	if again, err := c.Refund(ctx, ask); err != nil || again != asked {
+		t.Errorf("again: %v %v", again, err)
+	}
+	ask.IdempotencyKey = ""
+	if _, err := c.Refund(ctx, ask); !errors.As(err, &refused) || refused.Code != 4090 || refused.Refund.RefundID != asked.RefundID ||
+		refused.Refund.Status != client.RefundRequested || refused.Refund.OrderName != "양말" || refused.RequestID == "" {
+		t.Errorf("%#v", err)
+	}
+	p.Price = "12.31"
 	if _, err := c.Create(ctx, p); !errors.As(err, &refused) || refused.Code != 4091 || refused.Field != "Idempotency-Key" || refused.RequestID == "" {
 		t.Errorf("%#v", err)
 	}
