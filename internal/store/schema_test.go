@@ -103,6 +103,7 @@ func differences(a, b []string) []string {
 
 // scans are the queries that may read a whole table or index on SQLite, and why.
 var scans = map[string]string{
+	"ClaimSpends":      "reads its own bounded choice",
 	"ClaimCallbacks":   "numbers the due callbacks it has found by index",
 	"PoolLevels":       "counts its own bounded choice",
 	"UnvaluedDeposits": "its index holds the answer and nothing else",

@@ -54,6 +54,9 @@ func callbacks(t *testing.T, s *suite) {
 	for n := range 3 {
 		c := s.callbackOf(i, makeID(9-n), "https://shop.example")
 		c.DueAt = start.Add(-time.Duration(n) * time.Minute)
+		if n == 1 {
+			c.PayoutID, c.Status = makeID(77), int(payment.RefundInProgress)
+		}
 		s.update(func(tx engine.Tx) (err error) {
 			c.Seq, err = tx.AddCallback(c)
 			return err
