@@ -37,8 +37,12 @@ func (a *App) openDesk(ctx context.Context) error {
 	if a.opts.Wrap.Sender != nil {
 		a.ports.sender = a.opts.Wrap.Sender(sender)
 	}
+	look, err := a.openLookers()
+	if err != nil {
+		return err
+	}
 	a.Desk = &engine.Desk{
-		Store: a.ports.store, Rates: prices{a.board}, Sender: a.ports.sender, Render: webhook.Render, Sealer: seal, Nets: a.Nets,
+		Store: a.ports.store, Rates: prices{a.board}, Sender: a.ports.sender, Render: webhook.Render, Sealer: seal, Nets: a.Nets, Lookers: look,
 		MaxPrice: map[money.Currency]money.Amount{
 			money.KRW: money.Of(money.KRW, a.Config.MaxPriceKRW), money.USD: money.Of(money.USD, a.Config.MaxPriceUSD*100),
 		},

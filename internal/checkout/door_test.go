@@ -71,7 +71,7 @@ func TestStates(t *testing.T) {
 func TestPages(t *testing.T) {
 	h, _ := served(t, nil)
 	early := regexp.MustCompile(`(?i)완료|complete`)
-	panel := regexp.MustCompile(`(?s)<section class="payback.*?</section>|data-also="[^"]*"`) // C22: refund panel aside
+	panel := regexp.MustCompile(`(?s)<section class="payback.*?</section>|data-also="[^"]*"|autocomplete`) // C22: refund panel aside
 	for _, f := range gallery.Fixtures() {
 		for _, lang := range []string{"en", "ko"} {
 			w := ask(h, "GET", pagePath(f.View.Invoice.ID)+"?lang="+lang, nil)

@@ -8,6 +8,10 @@ const (
 	RatePerIP   = 600
 	// RefundPerHour bounds how often the refund address of one invoice is saved. A setting.
 	RefundPerHour = 10
+	// LookupPerHour bounds how often transactions are looked up for one invoice, a setting, and LookupPerMinute how often in
+	// one process: each costs the nodes a few calls.
+	LookupPerHour   = 20
+	LookupPerMinute = 120
 	// Recheck is how often a live feed looks for a change by itself, in case a wake-up was missed.
 	Recheck = 5 * time.Second
 	// EndingFrom is how long before the deadline the page says that time is running out (experience 1.2).

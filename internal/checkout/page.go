@@ -47,11 +47,7 @@ func (d *door) page(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var ancestors []string
-	if v.Invoice.OpenType == payment.OpenLayer {
-		ancestors = web.Origins(v.Application.Origins)
-	}
-	return d.show(w, r, shown{http.StatusOK, "page.html", m, ancestors})
+	return d.show(w, r, shown{http.StatusOK, "page.html", m, ancestorsOf(v)})
 }
 
 // shown is a page ready to be written.

@@ -30,7 +30,7 @@ func TestC31RefundPanel(t *testing.T) {
 		"refund-small":        {[]string{"Refund requested", "more than this amount is worth"}, []string{"/refund-address"}, "✓ Paid"},
 		"refund-moving":       {append(sum, "Refund on its way", gallery.RefundTxID, "https://explorer.example/tx/"+gallery.RefundTxID, "confirmations: 1"), []string{"/refund-address", "Refund complete"}, "Refunding"},
 		"refund-excess-done":  {[]string{"Refund complete", "Payment complete", "0.00009163 BTC", "Done at"}, []string{"/refund-address", "It will be refunded"}, "✓ Paid"},
-		"refund-failed":       {[]string{"Refund failed", "receiver does not take the coins", "Name another address", "/refund-address?coin=BTC"}, []string{"On its way"}, "Refund"},
+		"refund-failed":       {[]string{"Refund failed", "receiver does not take the coins", "Enter another address", "/refund-address?coin=BTC"}, []string{"On its way"}, "Refund"},
 		"refund-failed-fixed": {[]string{"Refund failed", "Contact it."}, []string{"/refund-address"}, "✓ Paid"},
 		"refunded":            {[]string{"What you paid has been refunded", "Refund complete", "0.00065885 BTC"}, []string{"/refund-address"}, "Refunded"},
 		"partial-expired":     {[]string{"Where should the refund go?", "/refund-address?coin=BTC"}, []string{"Refund requested"}, "Refund"},

@@ -32,6 +32,7 @@ type Desk interface {
 	MoreTime(ctx context.Context, id payment.ID) error
 	SetRefundAddress(ctx context.Context, id payment.ID, c engine.RefundChange) (cookie string, err error)
 	Cancel(ctx context.Context, id payment.ID, cookie string) error
+	LookUp(ctx context.Context, id payment.ID, text string) (engine.Traced, error)
 }
 
 // Wakes tells when an invoice may have changed. A wake may be spurious and several may become one; a missed one only costs
@@ -63,7 +64,7 @@ type Options struct {
 	Sandbox   bool                     // says on every page that the coins have no value
 	Panel     *Panel                   // nil: none
 
-	RatePerPage, RatePerIP, RefundPerHour int // zero: the limits of this package
+	RatePerPage, RatePerIP, RefundPerHour, LookupPerHour int // zero: the limits of this package
 }
 
 // A door is the front door: it holds what its handlers share and never changes once made.
@@ -73,8 +74,9 @@ type door struct {
 	static *web.Static
 	secure bool // the public URL is https
 
-	perPage, perIP, refunds *web.Limiter
-	feeds                   *web.Slots
+	perPage, perIP, refunds, lookups, allLookups *web.Limiter
+
+	feeds *web.Slots
 }
 
 // New is the payment page's handler: /invoice-<ID>, /invoice/<ID>/…, /pipe.js, and under /pay/ its style and script.
@@ -105,6 +107,8 @@ func (d *door) routes(page, data web.Shell) *http.ServeMux {
 	mux.Handle("POST /invoice/{id}/refund-address", page.Handle(d.limited(d.refundSave)))
 	mux.Handle("GET /invoice/{id}/cancel", page.Handle(d.limited(d.cancelForm)))
 	mux.Handle("POST /invoice/{id}/cancel", page.Handle(d.limited(d.cancel)))
+	mux.Handle("GET /invoice/{id}/sent", page.Handle(d.limited(d.sentForm)))
+	mux.Handle("POST /invoice/{id}/sent", page.Handle(d.limited(d.sentLook)))
 	mux.Handle("GET /invoice/{id}/status", data.Handle(d.limited(d.status)))
 	mux.Handle("GET /invoice/{id}/feed", data.Handle(d.limited(d.feed)))
 	mux.Handle("GET /pipe.js", page.Handle(d.static.ServePlain("pipe.js")))
@@ -138,6 +142,8 @@ func newDoor(o Options) (*door, error) {
 	d.perPage = web.NewLimiter(orElse(o.RatePerPage, RatePerPage), time.Minute)
 	d.perIP = web.NewLimiter(orElse(o.RatePerIP, RatePerIP), time.Minute)
 	d.refunds = web.NewLimiter(orElse(o.RefundPerHour, RefundPerHour), time.Hour)
+	d.lookups = web.NewLimiter(orElse(o.LookupPerHour, LookupPerHour), time.Hour)
+	d.allLookups = web.NewLimiter(LookupPerMinute, time.Minute)
 	d.feeds = web.NewSlots(web.SSEPerPage, web.MaxFeeds)
 	files, err := fs.Sub(staticFiles, "static")
 	if err != nil {

@@ -43,18 +43,26 @@ type Traced struct {
 }
 
 // txidText finds a transaction id in what people paste: bare, or the end of an explorer's link.
-var txidText = regexp.MustCompile(`(?:^|[^0-9A-Fa-f])(0[xX])?([0-9A-Fa-f]{64})(?:$|[^0-9A-Fa-f])`)
+var txidText = regexp.MustCompile(`(0[xX])?([0-9A-Fa-f]+)`)
+
+// txidDigits is the length of a transaction id on both chains, in hex digits.
+const txidDigits = 64
 
 // ParseTxID finds the transaction id in a text, in lower-case hex, and tells whether it is written as Ethereum's are, with 0x.
 func ParseTxID(text string) (digits string, prefixed, ok bool) {
 	if text = strings.TrimSpace(text); len(text) > MaxTxIDText {
 		return "", false, false
 	}
-	all := txidText.FindAllStringSubmatch(text, 2)
-	if len(all) != 1 {
-		return "", false, false
+	for _, found := range txidText.FindAllStringSubmatch(text, -1) {
+		if len(found[2]) != txidDigits {
+			continue
+		}
+		if ok {
+			return "", false, false // which one?
+		}
+		digits, prefixed, ok = strings.ToLower(found[2]), found[1] != "", true
 	}
-	return strings.ToLower(all[0][2]), all[0][1] != "", true
+	return digits, prefixed, ok
 }
 
 // LookUp tells what is known of a transaction that the payer of an invoice says was sent. It changes nothing. Errors:

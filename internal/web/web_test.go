@@ -23,6 +23,9 @@ import (
 // sameInBoth are keys whose text is no language.
 var sameInBoth = map[string]bool{"rate.line": true}
 
+// oneThing are keys that may share a Korean text, because they say one thing in two places.
+var oneThing = map[string]bool{"title.refunded": true}
+
 // TestTexts: both languages say everything, in their own script, and no two things alike.
 func TestTexts(t *testing.T) {
 	texts, err := LoadTexts()
@@ -57,6 +60,9 @@ func TestTexts(t *testing.T) {
 			if !map[string]bool{"ID": true, "QR": true, "PIPE": true, "MetaMask": true}[word] {
 				t.Errorf("%s: %q has a foreign word %s", key, korean, word)
 			}
+		}
+		if oneThing[key] {
+			continue
 		}
 		if other, ok := seen[korean]; ok {
 			t.Errorf("%s and %s are both %q", key, other, korean)

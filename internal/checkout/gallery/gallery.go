@@ -378,3 +378,23 @@ func (d *Desk) Subscribe(id payment.ID) (wake <-chan struct{}, cancel func(), er
 	d.wakes[id][c] = true
 	return c, func() { d.mu.Lock(); defer d.mu.Unlock(); delete(d.wakes[id], c) }, nil
 }
+
+// LookUp knows the gallery's own transactions: TxID is the deposit's, and RefundTxID one that went elsewhere.
+func (d *Desk) LookUp(ctx context.Context, id payment.ID, text string) (engine.Traced, error) {
+	v, err := d.Page(ctx, id)
+	if err != nil {
+		return engine.Traced{}, err
+	}
+	digits, _, ok := engine.ParseTxID(text)
+	if !ok {
+		return engine.Traced{}, payment.Malformed("txid", "is not a transaction id of a coin of this payment")
+	}
+	t := engine.Traced{Trace: engine.TraceUnknown, Network: Bitcoin, TxID: digits}
+	switch {
+	case digits == RefundTxID:
+		t.Trace = engine.TraceElsewhere
+	case digits == TxID && len(v.Deposits) > 0:
+		t.Trace, t.Amount = engine.TraceOurs, v.Deposits[0].Amount
+	}
+	return t, nil
+}
