@@ -169,10 +169,14 @@ func sameUses(t *testing.T, got []chain.Use, want ...chain.Use) {
 func TestBuilderConformance(t *testing.T) {
 	r := newRig(t)
 	r.mine(1)
+	chaintest.RunBuilder(t, r.spendHarness())
+}
+
+func (r *rig) spendHarness() chaintest.SpendHarness {
 	refusing := slices.Repeat([]geth.SendFault{geth.SendRefused}, 100)
-	chaintest.RunBuilder(t, chaintest.SpendHarness{
+	return chaintest.SpendHarness{
 		Harness: r.harness(),
-		Builder: openBuilder(t, r.URL()),
+		Builder: openBuilder(r.t, r.URL()),
 		Account: func(testing.TB) chaintest.Account {
 			p := r.purse(nil)
 			return chaintest.Account{Address: p.address, Sign: p.sign}
@@ -198,7 +202,7 @@ func TestBuilderConformance(t *testing.T) {
 			}
 			return r.SetFeeRate(ctx, big.NewInt(times*2*params.GWei))
 		},
-	})
+	}
 }
 
 // TestSweep: a payout of all that is there leaves exactly nothing, whatever it costs, and the use tells that.

@@ -127,7 +127,7 @@ func (n *Node) receive(ctx context.Context, p plan, value *big.Int) (reception, 
 	case errors.As(err, &refusal) && refusal.says("gas required exceeds", "out of gas"):
 		r.no = saysTooBig
 		return r, nil
-	case errors.As(err, &refusal) && (refusal.Code == codeReverted || refusal.says("revert", "invalid opcode", "invalid jump", "stack", "execution fail")):
+	case errors.As(err, &refusal) && (refusal.Code == codeReverted || refusal.says(refusals...)):
 		r.no = saysNo
 		return r, nil
 	default:
@@ -138,6 +138,9 @@ func (n *Node) receive(ctx context.Context, p plan, value *big.Int) (reception, 
 	}
 	return r, nil
 }
+
+// refusals are how nodes say that code ended badly; geth also has a code for it.
+var refusals = []string{"revert", "invalid opcode", "bad instruction", "invalid jump", "stack underflow", "stack limit", "execution fails", "vm execution error"}
 
 // says tells whether one of the words is in a refusal, whatever their case.
 func (e *rpcError) says(words ...string) bool {
