@@ -37,13 +37,20 @@ func (r *Reader) FindCoins(ctx context.Context, addresses iter.Seq[string]) (Sto
 		return Stock{}, err
 	}
 	s := Stock{Height: math.MaxUint64}
+	seen := map[string]bool{} // an address may be given twice
 	batch := make([]string, 0, ScanBatch)
 	flush := func() error {
 		found, height, err := r.scanSet(ctx, batch)
 		if err != nil {
 			return fmt.Errorf("find coins: %w", err)
 		}
-		s.Coins, s.Height, batch = append(s.Coins, found...), min(s.Height, height), batch[:0]
+		for _, coin := range found {
+			if !seen[coin.Ref] {
+				seen[coin.Ref] = true
+				s.Coins = append(s.Coins, coin)
+			}
+		}
+		s.Height, batch = min(s.Height, height), batch[:0]
 		return nil
 	}
 	for address := range addresses {
@@ -57,13 +64,13 @@ func (r *Reader) FindCoins(ctx context.Context, addresses iter.Seq[string]) (Sto
 			}
 		}
 	}
-	if len(batch) > 0 || s.Height == math.MaxUint64 {
-		if len(batch) == 0 {
-			return Stock{}, errors.New("find coins: no addresses")
-		}
+	if len(batch) > 0 {
 		if err := flush(); err != nil {
 			return Stock{}, err
 		}
+	}
+	if s.Height == math.MaxUint64 {
+		return Stock{}, errors.New("find coins: no addresses were given")
 	}
 	return s, nil
 }
