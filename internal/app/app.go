@@ -32,6 +32,10 @@ type Options struct {
 	// MakeSeed makes a seed where there is none. Its recovery phrase is kept nowhere: for the demo and tests only.
 	MakeSeed bool
 	SeedKDF  signer.KDF
+	// SignerPolicy is that of the embedded signer; nil: signer.DefaultPolicy.
+	SignerPolicy *signer.Policy
+	// At is called as each step of a payout begins, for tests that kill the program there.
+	At func(engine.PayStep)
 	// Panel is served below /demo/ and shown on open payment pages.
 	Panel *Panel
 	// Wrap lets tests put faults between the engine and its ports.
@@ -46,6 +50,9 @@ type Wrap struct {
 	Reader func(chain.Reader) chain.Reader
 	Sender func(engine.Sender) engine.Sender
 	Signer func(engine.Signer) engine.Signer
+	Hand   func(engine.Hand) engine.Hand
+	// Builder is called once for each network.
+	Builder func(chain.Builder) chain.Builder
 }
 
 // An App is the whole program, open but not yet running.
@@ -73,6 +80,7 @@ type App struct {
 type ports struct {
 	store  engine.Store
 	signer engine.Signer
+	hand   engine.Hand
 	sender engine.Sender
 }
 

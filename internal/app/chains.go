@@ -10,6 +10,7 @@ import (
 	"github.com/pipe-pg/pipe/internal/engine"
 	"github.com/pipe-pg/pipe/internal/ethereum"
 	"github.com/pipe-pg/pipe/internal/money"
+	"github.com/pipe-pg/pipe/internal/payment"
 )
 
 // openChains makes a reader and the engine's view of each network that is set up.
@@ -88,7 +89,52 @@ func (c Config) net(n money.Network) engine.Net {
 	if dev {
 		e.DropAfter, e.ForgetAfter, e.BlockTime = DropAfterDev, DropAfterDev, 5*time.Second
 	}
+	e.Final, e.Retry = c.final(n), e.BlockTime/RetryPart
+	if dev {
+		e.Retry = chain.Poll(n)
+	}
 	return e
+}
+
+// final is the depth from which a network's coins are settled and payouts are done.
+func (c Config) final(n money.Network) payment.Depth {
+	blocks, dev := c.BitcoinFinal, DevFinalBTC
+	if n.Coin() == money.ETH {
+		blocks, dev = c.EthereumFinal, DevFinalETH
+	}
+	switch {
+	case blocks > 0:
+		return payment.Depth{Blocks: blocks}
+	case chain.IsDev(n):
+		return payment.Depth{Blocks: dev}
+	case n.Coin() == money.ETH:
+		return payment.Depth{Final: true}
+	}
+	return payment.Depth{Blocks: FinalBTC}
+}
+
+// builder makes and sends a network's transactions.
+func (c Config) builder(n money.Network, now func() time.Time, log *slog.Logger) (chain.Builder, error) {
+	if n.Coin() == money.ETH {
+		return ethereum.OpenBuilder(ethereum.BuilderOptions{
+			Network: n, URLs: split(c.EthereumNodes), MaxTipAge: or(c.EthereumTipAge, chain.TipAge(n)), Now: now, Log: log,
+		})
+	}
+	return bitcoin.OpenBuilder(bitcoin.BuilderOptions{Network: n, URLs: split(c.BitcoinNodes)})
+}
+
+// payRules are the operator's limits of payouts on a network.
+func (c Config) payRules(n money.Network) engine.PayRules {
+	r := engine.PayRules{FeeShare: int64(c.FeeShare), Resend: Resend, Batch: 1}
+	if chain.IsDev(n) {
+		r.Resend = ResendDev
+	}
+	if n.Coin() == money.ETH {
+		r.MaxRate, r.BumpAfter = money.Of(money.ETH, int64(c.EthereumCeiling)*1e9), c.EthereumBump
+		return r
+	}
+	r.MaxRate, r.BumpAfter, r.Batch = money.Of(money.BTC, int64(c.BitcoinCeiling)*1000), c.BitcoinBump, SettlementBatch
+	return r
 }
 
 // poll is the pause between two looks at a network.

@@ -43,6 +43,14 @@ type Config struct {
 	BitcoinBreaker  int           `key:"PIPE_BITCOIN_BREAKER" default:"-1" help:"Depth of a reorganisation that doubles required confirmations for a day; -1: 3, off on regtest; 0: never."`
 	EthereumBreaker int           `key:"PIPE_ETHEREUM_BREAKER" default:"-1" help:"The same for Ethereum; -1: 8, off on dev chains; 0: never."`
 
+	BitcoinFinal    int           `key:"PIPE_BITCOIN_FINAL" default:"0" help:"Blocks from which Bitcoin is settled and payouts are done; 0: 6, on regtest 2."`
+	EthereumFinal   int           `key:"PIPE_ETHEREUM_FINAL" default:"0" help:"The same for Ethereum; 0: when the chain calls it finalized, on dev chains 6."`
+	BitcoinCeiling  int           `key:"PIPE_BITCOIN_FEE_CEILING" default:"300" help:"Highest fee rate paid, in satoshi per virtual byte; above it payouts wait."`
+	EthereumCeiling int           `key:"PIPE_ETHEREUM_FEE_CEILING" default:"300" help:"Highest fee paid, in gwei per gas; above it payouts wait."`
+	FeeShare        int           `key:"PIPE_SETTLEMENT_FEE_SHARE" default:"50000" help:"Most that the network fee may take of a settlement, in millionths; above it settlements wait for company or lower fees."`
+	BitcoinBump     time.Duration `key:"PIPE_BITCOIN_BUMP_AFTER" default:"30m" help:"How long a payout waits for a block before its fee is raised."`
+	EthereumBump    time.Duration `key:"PIPE_ETHEREUM_BUMP_AFTER" default:"3m" help:"The same for Ethereum."`
+
 	Rates       string        `key:"PIPE_RATES" default:"upbit,bithumb,coinone,korbit,coinbase,kraken,bitstamp,gemini" help:"Price sources, comma-separated, at least 3 per currency. fixed:BTC/KRW=…;… is for demonstrations only."`
 	RateEvery   time.Duration `key:"PIPE_RATE_EVERY" default:"20s" help:"Pause between price look-ups."`
 	RateMaxAge  time.Duration `key:"PIPE_RATE_MAX_AGE" default:"60s" help:"Age from which a price does not count."`
@@ -58,6 +66,7 @@ type Config struct {
 
 	RatePerKey int `key:"PIPE_RATE_PER_KEY" default:"20" help:"API calls a second per key, with five times that in a burst."`
 
+	Signer           string `key:"PIPE_SIGNER" default:"" help:"Unix socket of a signer in a process of its own (pipe signer run); empty: the signer is embedded and works on the seed in PIPE_DATA."`
 	SignerPassphrase string `key:"PIPE_SIGNER_PASSPHRASE" default:"" secret:"true" help:"Opens the encrypted seed in PIPE_DATA. Better: PIPE_SIGNER_PASSPHRASE_FILE."`
 	SecretKey        string `key:"PIPE_SECRET_KEY" default:"" secret:"true" help:"64 hex digits under which callback secrets are encrypted in the database; empty: made in PIPE_DATA at the first start."`
 

@@ -13,6 +13,19 @@ const (
 	// MaxBlind is how long a network may go unseen before its coin is not offered.
 	MaxBlind = 5 * time.Minute
 
+	// FinalBTC is the depth from which Bitcoin is settled and payouts are done, in blocks; DevFinalBTC and DevFinalETH are
+	// those of chains for development (payment.FinalDepth).
+	FinalBTC    = 6
+	DevFinalBTC = 2
+	DevFinalETH = 6
+	// RetryPart is the part of a block's time after which a payout that waits for the chain is looked at again.
+	RetryPart = 4
+	// Resend is the pause between two broadcasts of the same bytes (engine.Rebroadcast), ResendDev on chains for development.
+	Resend    = 10 * time.Minute
+	ResendDev = 5 * time.Second
+	// SettlementBatch is how many settlements of one merchant share a Bitcoin transaction at most.
+	SettlementBatch = 50
+
 	// StepTimeout bounds a step of a loop that asks nodes.
 	StepTimeout = 2 * time.Minute
 	// CourierEvery, TailEvery, PoolEvery and ExpireEvery are the pauses of these loops, which a payer or a shop waits for.

@@ -29,7 +29,10 @@ func (a *App) openSigner() error {
 		return fmt.Errorf("open signer: %w", err)
 	}
 	debug.FreeOSMemory() // the seed's key derivation took 256 MiB, which nothing here needs again
-	a.signer, a.ports.signer = s, s
+	a.signer, a.ports.signer, a.ports.hand = s, s, s
+	if a.opts.Wrap.Hand != nil {
+		a.ports.hand = a.opts.Wrap.Hand(s)
+	}
 	if a.opts.Wrap.Signer != nil {
 		a.ports.signer = a.opts.Wrap.Signer(s)
 	}
@@ -50,7 +53,12 @@ func NewEpoch(ctx context.Context, c Config, o Options) (epoch uint64, err error
 
 // SignerOptions say where the embedded signer lives and what opens it.
 func (c Config) SignerOptions(o Options) signer.Options {
+	policy := signer.DefaultPolicy(false)
+	if o.SignerPolicy != nil {
+		policy = *o.SignerPolicy
+	}
 	return signer.Options{
-		Dir: c.SeedDir(), Passphrase: signer.NewSecret(c.SignerPassphrase), KDF: o.SeedKDF, Logger: o.Log, Now: o.Now,
+		Policy: policy,
+		Dir:    c.SeedDir(), Passphrase: signer.NewSecret(c.SignerPassphrase), KDF: o.SeedKDF, Logger: o.Log, Now: o.Now,
 	}
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -22,7 +23,7 @@ func (a *App) openWorkers() error {
 	clerk := &engine.Clerk{Store: a.ports.store, Rates: a.Desk.Rates, Nets: a.Nets, Render: a.Desk.Render, Log: a.log}
 	a.pool = &engine.Pool{Store: a.ports.store, Signer: a.ports.signer, Nets: a.Nets, Log: a.log}
 	a.loops = append(a.loops,
-		worker.Loop{Name: "pool", Every: PoolEvery, Timeout: StepTimeout, Run: a.fillPool(a.pool)},
+		worker.Loop{Name: "pool", Every: PoolEvery, Timeout: StepTimeout, Run: a.orStop(a.pool.Step)},
 		worker.Loop{Name: "expire", Every: ExpireEvery, Timeout: StepTimeout, Run: clerk.Expire},
 		worker.Loop{Name: "value", Every: ExpireEvery, Timeout: StepTimeout, Run: clerk.Value},
 		worker.Loop{Name: "prune", Every: PruneEvery, Timeout: StepTimeout, Run: clerk.Prune},
@@ -33,22 +34,34 @@ func (a *App) openWorkers() error {
 		w := &engine.Watcher{
 			Store: a.ports.store, Reader: a.readers[n.Network], Net: n, Nets: a.Nets, Render: a.Desk.Render, Log: a.log,
 		}
+		builder, err := a.Config.builder(n.Network, a.opts.Now, a.log)
+		if err != nil {
+			return fmt.Errorf("set up payouts on %s: %w", n.Network, err)
+		}
+		if a.opts.Wrap.Builder != nil {
+			builder = a.opts.Wrap.Builder(builder)
+		}
+		payer := &engine.Payer{
+			Store: a.ports.store, Net: n, Nets: a.Nets, Builder: builder, Hand: a.ports.hand, Rules: a.Config.payRules(n.Network),
+			Render: a.Desk.Render, Log: a.log, At: a.opts.At,
+		}
 		recount := RecountEvery
 		if chain.IsDev(n.Network) {
 			recount = RecountEveryDev
 		}
 		a.loops = append(a.loops,
 			worker.Loop{Name: "follow:" + string(n.Network), Every: a.Config.poll(n.Network), Timeout: StepTimeout, Run: w.Follow},
+			worker.Loop{Name: "pay:" + string(n.Network), Every: a.Config.poll(n.Network), Timeout: StepTimeout, Run: a.orStop(payer.Step)},
 			worker.Loop{Name: "recount:" + string(n.Network), Every: recount, Timeout: StepTimeout, Run: w.Recount},
 		)
 	}
 	return nil
 }
 
-// fillPool steps the pool. A signer that stopped for good, because its journal could not be written, ends the process.
-func (a *App) fillPool(p *engine.Pool) func(context.Context) error {
+// orStop ends the process where the signer stopped for good, because its journal could not be written or is not the newest.
+func (a *App) orStop(step func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		err := p.Step(ctx)
+		err := step(ctx)
 		if errors.Is(err, signer.ErrStopped) || errors.Is(err, engine.ErrOldJournal) {
 			a.fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"net/netip"
@@ -310,10 +311,27 @@ func (d *Demo) openApp(ctx context.Context) error {
 	o := d.opts.App
 	o.Log, o.Migrate, o.MakeSeed, o.SeedKDF = d.opts.Log, true, true, weakKDF()
 	o.Panel = d.panel()
+	if o.SignerPolicy == nil {
+		o.SignerPolicy = loosePolicy()
+	}
 	if d.app, err = app.Open(ctx, c, o); err != nil {
 		return err
 	}
 	return d.provision(ctx)
+}
+
+// loosePolicy lets the demo's signer sign at once and without limits that one would meet: its coins are worth nothing.
+func loosePolicy() *signer.Policy {
+	p := signer.DefaultPolicy(false)
+	p.DestinationDelay, p.RefundDelay = 0, 0
+	for _, c := range []*signer.Caps{&p.BTC, &p.ETH} {
+		for _, limit := range []*money.Amount{
+			&c.Settle, &c.SettleDay, &c.Withdraw, &c.WithdrawDay, &c.Refund, &c.RefundDay, &c.RefundAll, &c.RefundFree, &c.GatherFee,
+		} {
+			*limit = money.OfBig(limit.Currency(), new(big.Int).Mul(limit.Big(), big.NewInt(1_000)))
+		}
+	}
+	return &p
 }
 
 // weakKDF opens the seed fast: its passphrase lies in clear beside it, and its coins are worth nothing.
