@@ -61,15 +61,16 @@ func (n *Node) scan(ctx context.Context, b chain.Block, w chain.Watch) (chain.Fo
 	if err != nil {
 		return chain.Found{}, err
 	}
-	found, err := n.scanBlock(ctx, b, body, w, false)
+	found, err := n.scanBlock(ctx, body, w, false)
 	if err != nil || len(found.Falls) == 0 {
 		return found, err
 	}
 	// Coins are missing: every sender is recovered, and what came plainly is believed to the receipts root alone.
-	return n.scanBlock(ctx, b, body, w, true)
+	return n.scanBlock(ctx, body, w, true)
 }
 
-func (n *Node) scanBlock(ctx context.Context, b chain.Block, body *block, w chain.Watch, deep bool) (chain.Found, error) {
+func (n *Node) scanBlock(ctx context.Context, body *block, w chain.Watch, deep bool) (chain.Found, error) {
+	b := body.place()
 	c, err := n.candidates(ctx, body, w, deep)
 	if err != nil || len(c.accounts) == 0 {
 		return chain.Found{}, err
