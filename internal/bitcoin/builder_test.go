@@ -3,9 +3,13 @@ package bitcoin_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/btcsuite/btcd/address/v2"
@@ -18,6 +22,7 @@ import (
 	"github.com/pipe-pg/pipe/internal/chain/chaintest"
 	devchain "github.com/pipe-pg/pipe/internal/devchain/bitcoin"
 	"github.com/pipe-pg/pipe/internal/devchain/bitcoind"
+	"github.com/pipe-pg/pipe/internal/money"
 )
 
 func openBuilder(t testing.TB, urls ...string) *bitcoin.Builder {
@@ -151,17 +156,123 @@ func TestBuilderOnRegtest(t *testing.T) {
 	}
 	h.Refuse = func(_ context.Context, on bool) error {
 		if on {
-			return c.FailSends(devchain.SendRefused)
+			return c.FailSends(t.Context(), devchain.SendRefused)
 		}
-		return c.FailSends(devchain.SendWell)
+		return c.FailSends(t.Context(), "")
 	}
-	for _, mode := range []devchain.SendFault{devchain.SendErrs, devchain.SendCut} {
-		h.AcceptThenFail = func(context.Context) error { return c.FailNextSend(mode) }
+	for _, mode := range []devchain.SendFault{devchain.SendLost, devchain.SendCut} {
+		h.AcceptThenFail = func(ctx context.Context) error { return c.FailNextSend(ctx, mode) }
 		t.Run(string(mode), func(t *testing.T) { chaintest.RunBuilder(t, h) })
 	}
 }
 
+// TestBuilderOnBitcoind has a hand between builder and node for what a real node does not do on demand.
 func TestBuilderOnBitcoind(t *testing.T) {
 	c := bitcoind.ForTest(t)
-	chaintest.RunBuilder(t, spender(c, open(t, c.URL()), openBuilder(t, c.URL())))
+	l := newLiar(t, c.URL())
+	h := spender(c, open(t, c.URL()), openBuilder(t, l.server.URL))
+	h.AcceptThenFail = func(context.Context) error {
+		told := false
+		l.lie(func(q question, a *answer) {
+			if q.Method == "sendrawtransaction" && !told {
+				*a, told = answer{Error: refusal(-1, "something"), ID: a.ID}, true
+			}
+			if q.Method == "getmempoolentry" { // nor can it be asked
+				*a = answer{Error: refusal(-32601, "Method not found"), ID: a.ID}
+			}
+		}, nil)
+		return nil
+	}
+	h.Spike = func(_ context.Context, times int64) error {
+		l.lie(func(q question, a *answer) {
+			if q.Method == "estimatesmartfee" {
+				*a = answer{Result: fmt.Appendf(nil, `{"feerate":%s,"blocks":2}`, decimal(3000*times)), ID: a.ID}
+			}
+		}, nil)
+		return nil
+	}
+	chaintest.RunBuilder(t, h)
+}
+
+// TestReplacements: a version that does not pay enough more is refused, by our own chain in the words of a real node, and
+// the one before it stays; the transaction is what the node itself reads out of the PSBT.
+func TestReplacements(t *testing.T) {
+	t.Run("process", func(t *testing.T) { replacements(t, openDev(t)) })
+	t.Run("bitcoind", func(t *testing.T) {
+		c := bitcoind.ForTest(t)
+		replacements(t, c)
+		l := newLiar(t, c.URL())
+		w := newWallet(t)
+		u, err := openBuilder(t, l.server.URL).Build(t.Context(), chain.Draft{Network: regtest, Version: 1, Holdings: []chain.Holding{w.holding(1, 90_000), w.holding(2, 10_000)},
+			Anchor: w.holding(1, 1).Ticket, Pays: []chain.Pay{{To: w.address, Amount: btc(60_000)}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		type analysis struct {
+			Fee    json.Number
+			Next   string
+			Inputs []struct {
+				HasUTXO bool `json:"has_utxo"`
+				IsFinal bool `json:"is_final"`
+				Next    string
+			}
+		}
+		got := ask[analysis](t, c.URL(), "analyzepsbt", base64.StdEncoding.EncodeToString(u.Raw))
+		if len(got.Inputs) != 2 || !got.Inputs[0].HasUTXO || got.Inputs[1].IsFinal || got.Fee.String() != decimal(units(u.Fee)) {
+			t.Errorf("the node reads %+v of %+v", got, u)
+		}
+	})
+}
+
+func replacements(t *testing.T, c localChain) {
+	l := newLiar(t, c.URL())
+	rate := int64(0)
+	l.lie(func(q question, a *answer) {
+		if q.Method == "estimatesmartfee" {
+			*a = answer{Result: fmt.Appendf(nil, `{"feerate":%s,"blocks":2}`, decimal(rate)), ID: a.ID}
+		}
+	}, nil)
+	b := openBuilder(t, l.server.URL)
+	ctx := t.Context()
+	mine, to := account(t), addresses(t, 1)[0]
+	funding, err := c.Pay(ctx, mine.Address, 1_000_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.Mine(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	d := chain.Draft{Network: regtest, Version: 1, Holdings: []chain.Holding{{Ticket: chain.Ticket(funding + ":0"), Address: mine.Address, Amount: btc(1_000_000)}},
+		Pays: []chain.Pay{{To: to, Amount: btc(1_000_000)}}}
+	d.Anchor = d.Holdings[0].Ticket
+	step := func(at int64, previous money.Amount) (chain.Unsigned, chain.Signed, error) {
+		rate, d.Previous = at, previous
+		u, err := b.Build(ctx, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := mine.Sign(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u, s, b.Broadcast(ctx, s.Raw)
+	}
+	waiting := func() []string { return ask[[]string](t, c.URL(), "getrawmempool") }
+	first, s1, err := step(10_000, money.Amount{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, low := range []int64{5_000, 9_900, 10_050, 10_500} { // less, or less than a step more
+		_, s, err := step(low, money.Amount{})
+		if !errors.Is(err, chain.ErrRejected) || !strings.Contains(err.Error(), "insufficient fee") || !slices.Equal(waiting(), []string{s1.TxID}) {
+			t.Errorf("replacement at %d by %s: %v; waiting %v, sent %s", low, s.TxID, err, waiting(), s1.TxID)
+		}
+	}
+	for range 3 {
+		u, s, err := step(5_000, first.Rate)
+		if err != nil || !slices.Equal(waiting(), []string{s.TxID}) {
+			t.Fatalf("replacement at %s of %s: %v; waiting %v, sent %s", u.Rate, first.Rate, err, waiting(), s.TxID)
+		}
+		first = u
+	}
 }

@@ -3,54 +3,76 @@ package bitcoin
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
-// A SendFault is what goes wrong with transactions that are sent to the node.
+// A SendFault is what goes wrong with a transaction that is sent over JSON-RPC.
 type SendFault string
 
-// The faults of sendrawtransaction.
+// The faults.
 const (
-	SendWell    SendFault = ""        // nothing goes wrong
-	SendErrs    SendFault = "error"   // the node takes the transaction, and answers with an error
-	SendCut     SendFault = "cut"     // the node takes the transaction, and the connection breaks before the answer
-	SendLost    SendFault = "lost"    // the node answers as if it had taken the transaction, and forgets it
-	SendRefused SendFault = "refused" // the node refuses the transaction
+	SendLost      SendFault = "lost"      // it is taken, and the sender is told of an error
+	SendCut       SendFault = "cut"       // it is taken, and the connection breaks before the sender is told
+	SendForgotten SendFault = "forgotten" // the sender is told of success, and it is not kept
+	SendRefused   SendFault = "refused"   // it is not taken, and the sender is told so
 )
 
-// faults are the faults under way. The chain's mutex owns them.
+// faults are the faults to come. The chain's mutex owns them.
 type faults struct {
-	next, all SendFault
+	next   []SendFault
+	always SendFault // after those of next; "": none
 }
 
-// FailNextSend lets the next sendrawtransaction go wrong; SendWell takes that back.
-func (c *Chain) FailNextSend(mode SendFault) error {
-	return c.setFault(mode, func() { c.faults.next = mode })
+// FailNextSend has the next transactions sent over JSON-RPC fail, one for each fault, in this order; none takes back what
+// was set before. At most 1,000.
+func (c *Chain) FailNextSend(ctx context.Context, next ...SendFault) error {
+	if len(next) > maxFaults {
+		return fmt.Errorf("fail %d sends: at most %d", len(next), maxFaults)
+	}
+	for _, f := range next {
+		if err := f.check(); err != nil {
+			return err
+		}
+	}
+	return c.setFaults(ctx, func(f *faults) { f.next = slices.Clone(next) })
 }
 
-// FailSends lets every sendrawtransaction go wrong until SendWell.
-func (c *Chain) FailSends(mode SendFault) error {
-	return c.setFault(mode, func() { c.faults.all = mode })
+// FailSends has every transaction sent over JSON-RPC fail, until it is called with "".
+func (c *Chain) FailSends(ctx context.Context, always SendFault) error {
+	if always != "" {
+		if err := always.check(); err != nil {
+			return err
+		}
+	}
+	return c.setFaults(ctx, func(f *faults) { f.always = always })
 }
 
-func (c *Chain) setFault(mode SendFault, set func()) error {
-	switch mode {
-	case SendWell, SendErrs, SendCut, SendLost, SendRefused:
-	default:
-		return fmt.Errorf("set fault: %q is none", string(mode))
+func (f SendFault) check() error {
+	switch f {
+	case SendLost, SendCut, SendForgotten, SendRefused:
+		return nil
+	}
+	return fmt.Errorf("fail sends: %q is no fault", string(f))
+}
+
+func (c *Chain) setFaults(ctx context.Context, set func(*faults)) error {
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	set()
+	set(&c.faults)
 	return nil
 }
 
-// fault is what goes wrong with this transaction.
-func (c *Chain) fault() SendFault {
-	mode := c.faults.all
-	if c.faults.next != SendWell {
-		mode, c.faults.next = c.faults.next, SendWell
+// take takes the fault of the transaction being sent, "" for none.
+func (f *faults) take() SendFault {
+	if len(f.next) == 0 {
+		return f.always
 	}
-	return mode
+	first := f.next[0]
+	f.next = f.next[1:]
+	return first
 }
 
 // cutConnection is an answer that never comes.
@@ -58,11 +80,11 @@ var cutConnection = &rpcError{codeInternal, "connection is cut"}
 
 // sendRawTransaction is the RPC, with its faults.
 func sendRawTransaction(c *Chain, a args) (any, *rpcError) {
-	mode := c.fault()
-	switch mode {
+	fault := c.faults.take()
+	switch fault {
 	case SendRefused:
-		return nil, &rpcError{codeVerifyRejected, "rejected-by-fault"}
-	case SendLost:
+		return nil, &rpcError{codeVerifyRejected, "refused-by-fault"}
+	case SendForgotten:
 		text, failure := a.text(0)
 		if failure != nil {
 			return nil, failure
@@ -71,14 +93,14 @@ func sendRawTransaction(c *Chain, a args) (any, *rpcError) {
 			return tx.Hash().String(), nil
 		}
 		return nil, errDecodeTx
-	case SendWell, SendErrs, SendCut:
+	case SendLost, SendCut:
 	}
 	result, failure := takeRawTransaction(c, a)
 	switch {
 	case failure != nil:
-	case mode == SendErrs:
-		return nil, &rpcError{codeMisc, "error-by-fault"}
-	case mode == SendCut:
+	case fault == SendLost:
+		return nil, &rpcError{codeMisc, "lost-by-fault"}
+	case fault == SendCut:
 		return nil, cutConnection
 	}
 	return result, failure

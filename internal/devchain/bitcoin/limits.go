@@ -31,6 +31,8 @@ const (
 	// maxRawTxs bounds the transactions of one testmempoolaccept (Bitcoin Core: MAX_PACKAGE_COUNT).
 	maxRawTxs = 25
 
+	// maxFaults bounds the sends that one FailNextSend lets fail.
+	maxFaults = 1_000
 	// maxScanObjects bounds the descriptors of one scantxoutset.
 	maxScanObjects = 100_000
 

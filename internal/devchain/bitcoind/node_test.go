@@ -26,6 +26,7 @@ type controls interface {
 	Mine(ctx context.Context, blocks int) (int64, string, error)
 	Reorg(ctx context.Context, depth int, drop []string) (int64, string, error)
 	DoubleSpend(ctx context.Context, txid string) (string, error)
+	Evict(ctx context.Context, txid string) error
 	Pause(ctx context.Context) error
 	Resume(ctx context.Context) error
 	URL() string
@@ -306,6 +307,29 @@ func TestDoubleSpend(t *testing.T) {
 	})
 }
 
+func TestEvict(t *testing.T) {
+	onBoth(t, func(t *testing.T, c controls) {
+		gone, stays := pay(t, c, 10_000), pay(t, c, 20_000)
+		raw := call[string](t, c, "getrawtransaction", gone)
+		if err := c.Evict(t.Context(), gone); err != nil {
+			t.Fatal(err)
+		}
+		if got := mempool(t, c); !slices.Equal(got, []string{stays}) {
+			t.Errorf("mempool %v", got)
+		}
+		if err := c.Evict(t.Context(), gone); !errors.Is(err, bitcoin.ErrUnknownTx) {
+			t.Errorf("evicted twice: %v", err)
+		}
+		mine(t, c, 1)
+		if got := call[string](t, c, "sendrawtransaction", raw); got != gone {
+			t.Errorf("sent again as %s", got)
+		}
+		if got := mempool(t, c); !slices.Equal(got, []string{gone}) {
+			t.Errorf("mempool %v", got)
+		}
+	})
+}
+
 func TestPauseResume(t *testing.T) {
 	onBoth(t, func(t *testing.T, c controls) {
 		pending := pay(t, c, 10_000)
@@ -427,6 +451,10 @@ func TestSameAnswers(t *testing.T) {
 			"out": {"gettxout", []any{txid, 0}}, "out pending": {"gettxout", []any{pending, 0}}, "out none": {"gettxout", []any{none, 0}},
 			"out no pool": {"gettxout", []any{pending, 0, false}}, "out high": {"gettxout", []any{pending, 9}},
 			"test mined": {"testmempoolaccept", []any{[]string{raw}}}, "test known": {"testmempoolaccept", []any{[]string{sent}}},
+			"scan": {"scantxoutset", []any{"start", []any{"addr(" + payee + ")"}}}, "scan object": {"scantxoutset", []any{"start", []any{map[string]any{"desc": "addr(" + payee + ")"}}}},
+			"scan script": {"scantxoutset", []any{"start", []any{"raw(0014751e76e8199196d454941c45d1b3a323f1433bd6)"}}}, "scan nothing": {"scantxoutset", []any{"start", []any{"raw(51)"}}},
+			"scan status": {"scantxoutset", []any{"status"}}, "scan abort": {"scantxoutset", []any{"abort"}}, "scan bad": {"scantxoutset", []any{"begin"}},
+			"scan bare": {"scantxoutset", []any{"start"}}, "scan no address": {"scantxoutset", []any{"start", []any{"addr(x)"}}},
 			"test empty": {"testmempoolaccept", []any{[]string{}}},
 			"send known": {"sendrawtransaction", []any{sent}}, "send mined": {"sendrawtransaction", []any{raw}},
 			"send bad": {"sendrawtransaction", []any{"00"}}, "estimate bad": {"estimatesmartfee", []any{0}},
