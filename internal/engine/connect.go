@@ -46,14 +46,14 @@ func (w *Watcher) connect(ctx context.Context, c connecting) error {
 				return err
 			}
 		}
-		if err := w.used(ctx, tx, c, touched); err != nil { // after the credits, which compare with the balances of the scan
+		if err := w.used(ctx, tx, c); err != nil { // after the credits, which compare with the balances of the scan
 			return err
 		}
 		state, err := networkState(tx, w.Net.Network)
 		if err != nil {
 			return err
 		}
-		now := depthNow{c.block.Height, c.head, state.BreakerUntil}
+		now := depthNow{c.block.Height, c.head, state.BreakerUntil, tx.Now()}
 		if err := w.deepen(tx, now, touched); err != nil {
 			return err
 		}
@@ -257,6 +257,7 @@ type depthNow struct {
 	height  uint64
 	head    chain.Head
 	breaker time.Time
+	clock   time.Time
 }
 
 // deepen confirms the mined deposits that are deep enough now.
@@ -280,7 +281,7 @@ func (w *Watcher) deepen(tx Tx, now depthNow, t *touched) error {
 				}
 				need = inv.Policy.Depths[d.Amount.Currency()]
 			}
-			if !deep(d.Height, d.Spendable, need, now, tx.Now()) {
+			if !deep(d.Height, d.Spendable, need, now) {
 				if outside {
 					t.waiting = append(t.waiting, d.InvoiceID)
 				}
@@ -301,7 +302,7 @@ func (w *Watcher) deepen(tx Tx, now depthNow, t *touched) error {
 
 // deep tells whether what a block at this height holds counts: enough blocks, doubled while the breaker is on, or final where the chain's
 // finality is asked for. A coinbase output counts only once it can be spent.
-func deep(height, spendable uint64, need payment.Depth, now depthNow, clock time.Time) bool {
+func deep(height, spendable uint64, need payment.Depth, now depthNow) bool {
 	if height > now.height || spendable > now.height+1 {
 		return false
 	}
@@ -313,7 +314,7 @@ func deep(height, spendable uint64, need payment.Depth, now depthNow, clock time
 		stalled := now.head.Final > 0 && now.head.Tip.Height > now.head.Final+FinalityStall
 		return stalled && need.Stall > 0 && have >= int64(need.Stall)
 	}
-	if clock.Before(now.breaker) {
+	if now.clock.Before(now.breaker) {
 		blocks *= 2
 	}
 	return have >= max(blocks, 1)

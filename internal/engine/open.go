@@ -254,7 +254,9 @@ func (p *Payer) toWallet(tx Tx, f payment.Facts, a payment.Assessment, x payment
 	if x.Amount, err = tx.BalanceOf(own, x.Network); err != nil {
 		return err
 	}
-	if err := tx.Post(ledger.MoveToWallet(string(x.ID), string(x.InvoiceID), string(x.MerchantID), x.Network, x.Amount)); err != nil {
+	if err := tx.Post(ledger.MoveToWallet(ledger.Move{
+		Settlement: string(x.ID), Invoice: string(x.InvoiceID), Merchant: string(x.MerchantID), Network: x.Network, Amount: x.Amount,
+	})); err != nil {
 		return err
 	}
 	if err := p.moveCoins(tx, x, own, wallet); err != nil {

@@ -45,7 +45,7 @@ func versionOf(tx Tx, s payment.Spend, txid string) (payment.Version, error) {
 
 // used takes in what left our addresses in a block: the spend is mined, or, where the transaction is none of ours, the operator
 // is called and payouts stand still.
-func (w *Watcher) used(ctx context.Context, tx Tx, c connecting, t *touched) error {
+func (w *Watcher) used(ctx context.Context, tx Tx, c connecting) error {
 	done := map[string]bool{}
 	for _, u := range c.found.Uses {
 		if w.Net.Accounts {
@@ -67,7 +67,7 @@ func (w *Watcher) used(ctx context.Context, tx Tx, c connecting, t *touched) err
 			continue // its other tickets
 		}
 		done[u.TxID] = true
-		if err := w.mined(tx, c.block, s.ID, u, t); err != nil {
+		if err := w.mined(tx, c.block, s.ID, u); err != nil {
 			return err
 		}
 	}
@@ -133,7 +133,7 @@ func halt(tx Tx, why string) error {
 }
 
 // mined notes that a block holds a version of a spend.
-func (w *Watcher) mined(tx Tx, b chain.Block, id payment.ID, u chain.Use, t *touched) error {
+func (w *Watcher) mined(tx Tx, b chain.Block, id payment.ID, u chain.Use) error {
 	s, err := tx.Spend(id)
 	if err != nil || s.State == payment.SpendMined || s.State == payment.SpendDone {
 		return err
@@ -164,12 +164,12 @@ func (w *Watcher) mined(tx Tx, b chain.Block, id payment.ID, u chain.Use, t *tou
 				p.Fee = u.Fee
 			}
 		}
-		return w.sent(tx, p, t)
+		return w.sent(tx, p)
 	})
 }
 
 // sent notes the first broadcast of a payout and tells it.
-func (w *Watcher) sent(tx Tx, p *payment.Payout, t *touched) error {
+func (w *Watcher) sent(tx Tx, p *payment.Payout) error {
 	if !p.SentAt.IsZero() {
 		return nil
 	}
@@ -213,7 +213,7 @@ func (w *Watcher) finish(tx Tx, now depthNow, t *touched) error {
 		}
 		for _, s := range page {
 			after = s.ID
-			if !deep(s.Height, 0, w.Net.Final, now, tx.Now()) {
+			if !deep(s.Height, 0, w.Net.Final, now) {
 				if err := w.deeper(tx, s, t); err != nil {
 					return err
 				}

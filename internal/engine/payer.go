@@ -191,9 +191,9 @@ func (p *Payer) deepEnough(tx Tx, f payment.Facts) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	now := depthNow{top.Height, chain.Head{Tip: top, Final: s.Final}, s.BreakerUntil}
+	now := depthNow{top.Height, chain.Head{Tip: top, Final: s.Final}, s.BreakerUntil, tx.Now()}
 	for _, d := range f.Deposits {
-		if d.Network == p.Net.Network && d.State == payment.Confirmed && !deep(d.Height, d.Spendable, p.Net.Final, now, tx.Now()) {
+		if d.Network == p.Net.Network && d.State == payment.Confirmed && !deep(d.Height, d.Spendable, p.Net.Final, now) {
 			return false, nil
 		}
 	}

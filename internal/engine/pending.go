@@ -171,7 +171,8 @@ func (w *Watcher) saw(ctx context.Context, head chain.Head, began time.Time) err
 		}
 		if head.Final != s.Final {
 			t := newTouched()
-			if err := w.deepen(tx, depthNow{head.Tip.Height, head, s.BreakerUntil}, t); err != nil {
+			now := depthNow{head.Tip.Height, head, s.BreakerUntil, tx.Now()}
+			if err := errors.Join(w.deepen(tx, now, t), w.finish(tx, now, t)); err != nil {
 				return err
 			}
 			t.waiting = nil

@@ -58,9 +58,9 @@ func (p *Payer) advance(ctx context.Context, s payment.Spend) error {
 	case err != nil:
 		return err
 	case halted && s.SentAt.IsZero():
-		return p.wait(ctx, s, payment.HoldHalted, "", LookAgain*p.Net.Retry)
+		return p.wait(ctx, s, rest{payment.HoldHalted, "", LookAgain * p.Net.Retry})
 	case v.Raw == nil && s.State == payment.SpendSent && halted:
-		return p.wait(ctx, s, payment.HoldHalted, "", LookAgain*p.Net.Retry)
+		return p.wait(ctx, s, rest{payment.HoldHalted, "", LookAgain * p.Net.Retry})
 	case v.Raw == nil:
 		return p.sign(ctx, s, v)
 	case s.State == payment.SpendSent && !v.SentAt.IsZero() && !halted && p.stuck(v):
@@ -90,14 +90,21 @@ func (p *Payer) change(ctx context.Context, was payment.Spend, do func(tx Tx, s 
 	})
 }
 
+// A rest is why and for how long a spend waits.
+type rest struct {
+	why   payment.Hold
+	words string
+	d     time.Duration
+}
+
 // wait leaves a spend where it is, with the reason in sight of all that it pays.
-func (p *Payer) wait(ctx context.Context, was payment.Spend, why payment.Hold, words string, d time.Duration) error {
+func (p *Payer) wait(ctx context.Context, was payment.Spend, r rest) error {
 	return p.change(ctx, was, func(tx Tx, s *payment.Spend) error {
-		s.Held, s.Reason, s.DueAt = why, words, tx.Now().Add(d)
+		s.Held, s.Reason, s.DueAt = r.why, r.words, tx.Now().Add(r.d)
 		return p.payouts(tx, s.ID, func(x *payment.Payout) bool {
 			was := x.Held
-			x.Held = why
-			return was != why
+			x.Held = r.why
+			return was != r.why
 		})
 	})
 }
@@ -134,13 +141,13 @@ func (p *Payer) sign(ctx context.Context, s payment.Spend, v payment.Version) er
 	var wait *chain.Wait
 	switch {
 	case errors.As(err, &wait) && wait.Until.IsZero():
-		return p.wait(ctx, s, payment.HoldApproval, wait.Reason, LookAgain*p.Net.Retry)
+		return p.wait(ctx, s, rest{payment.HoldApproval, wait.Reason, LookAgain * p.Net.Retry})
 	case errors.As(err, &wait):
-		return p.wait(ctx, s, payment.HoldDelay, wait.Reason, max(wait.Until.Sub(p.now), p.Net.Retry))
+		return p.wait(ctx, s, rest{payment.HoldDelay, wait.Reason, max(wait.Until.Sub(p.now), p.Net.Retry)})
 	case errors.Is(err, chain.ErrRefused):
 		return p.refused(ctx, s, err)
 	case err != nil:
-		return errors.Join(fmt.Errorf("ask for signature: %w", err), p.wait(ctx, s, payment.HoldSigner, "", p.Net.Retry))
+		return errors.Join(fmt.Errorf("ask for signature: %w", err), p.wait(ctx, s, rest{payment.HoldSigner, "", p.Net.Retry}))
 	}
 	p.at(StepSigned)
 	return p.change(ctx, s, func(tx Tx, s *payment.Spend) error {
@@ -160,11 +167,11 @@ func (p *Payer) sign(ctx context.Context, s payment.Spend, v payment.Version) er
 func (p *Payer) refused(ctx context.Context, s payment.Spend, why error) error {
 	p.Log.ErrorContext(ctx, "the signer refuses a payout: call the operator", "spend", s.ID, "network", s.Network, "reason", why)
 	if s.State != payment.SpendPlanned {
-		return p.wait(ctx, s, payment.HoldRefused, shown(why), LookAgain*p.Net.Retry)
+		return p.wait(ctx, s, rest{payment.HoldRefused, shown(why), LookAgain * p.Net.Retry})
 	}
 	p.at(StepVoid)
 	if err := p.Hand.Void(ctx, string(s.ID)); err != nil {
-		return errors.Join(fmt.Errorf("void: %w", err), p.wait(ctx, s, payment.HoldRefused, shown(why), p.Net.Retry))
+		return errors.Join(fmt.Errorf("void: %w", err), p.wait(ctx, s, rest{payment.HoldRefused, shown(why), p.Net.Retry}))
 	}
 	p.at(StepVoided)
 	return p.change(ctx, s, func(tx Tx, s *payment.Spend) error {
@@ -310,9 +317,9 @@ func (p *Payer) bump(ctx context.Context, s payment.Spend, v payment.Version) er
 	next, err := p.Builder.Build(ctx, d)
 	switch {
 	case errors.Is(err, chain.ErrFeeTooHigh), errors.Is(err, chain.ErrTooSmall):
-		return errors.Join(p.resend(ctx, v), p.wait(ctx, s, payment.HoldCeiling, shown(err), p.Rules.Resend))
+		return errors.Join(p.resend(ctx, v), p.wait(ctx, s, rest{payment.HoldCeiling, shown(err), p.Rules.Resend}))
 	case err != nil:
-		return errors.Join(p.resend(ctx, v), p.wait(ctx, s, payment.HoldNode, shown(err), LookAgain*p.Net.Retry))
+		return errors.Join(p.resend(ctx, v), p.wait(ctx, s, rest{payment.HoldNode, shown(err), LookAgain * p.Net.Retry}))
 	}
 	p.at(StepBumped)
 	return p.change(ctx, s, func(tx Tx, s *payment.Spend) error {

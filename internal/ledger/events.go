@@ -48,12 +48,19 @@ func (e Entry) Deposit() (key string, ok bool) {
 	return key[:strings.LastIndexByte(key, '/')], true
 }
 
+// A Move is what the ledger needs to know of coins that stay in the wallet, each by its id.
+type Move struct {
+	Settlement, Invoice, Merchant string
+	Network                       money.Network
+	Amount                        money.Amount
+}
+
 // MoveToWallet books that coins of a paid invoice stay in the merchant's wallet: invoice → wallet. The settlement that did it
 // names the entry.
-func MoveToWallet(settlement, invoice, merchant string, n money.Network, amount money.Amount) Entry {
+func MoveToWallet(m Move) Entry {
 	return Entry{
-		Key: "move/" + settlement, Kind: MovedToWallet,
-		Postings: []Posting{{From: Invoice(invoice), To: Wallet(merchant), Network: n, Amount: amount}},
+		Key: "move/" + m.Settlement, Kind: MovedToWallet,
+		Postings: []Posting{{From: Invoice(m.Invoice), To: Wallet(m.Merchant), Network: m.Network, Amount: m.Amount}},
 	}
 }
 
