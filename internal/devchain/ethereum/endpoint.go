@@ -195,6 +195,7 @@ func (a *sendAPI) SendRawTransaction(ctx context.Context, input hexutil.Bytes) (
 		return tx.Hash(), nil
 	case SendRefused:
 		return common.Hash{}, errFault
+	case SendLost: // after it was taken
 	}
 	if err := a.chain.submit(tx); err != nil {
 		return common.Hash{}, err
