@@ -10,14 +10,17 @@ import (
 	"github.com/pipe-pg/pipe/internal/money"
 )
 
-// The methods of a reader, as Fail and Before name them. All stands for each of them.
+// The methods of a reader and of a builder, as Fail and Before name them. All stands for each of them.
 const (
-	All     = "*"
-	Head    = "Head"
-	BlockAt = "BlockAt"
-	Scan    = "Scan"
-	Pending = "Pending"
-	Weigh   = "Weigh"
+	All       = "*"
+	Head      = "Head"
+	BlockAt   = "BlockAt"
+	Scan      = "Scan"
+	Pending   = "Pending"
+	Weigh     = "Weigh"
+	Fees      = "Fees"
+	Build     = "Build"
+	Broadcast = "Broadcast"
 )
 
 // An Endpoint is a node of a fake chain: a chain.Reader with faults. Its mutex owns its own fields.
@@ -146,7 +149,7 @@ func (e *Endpoint) look() (w *world, tip int, lie func(chain.Block) chain.Block)
 	e.world.mu.Lock()
 	defer e.world.mu.Unlock()
 	w = &world{network: e.world.network, now: e.world.now, final: e.world.final,
-		blocks: slices.Clone(e.world.blocks), pool: slices.Clone(e.world.pool)}
+		blocks: slices.Clone(e.world.blocks), pool: slices.Clone(e.world.pool), market: e.world.market.clone()}
 	return w, max(len(w.blocks)-1-lag, 0), lie
 }
 

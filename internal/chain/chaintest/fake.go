@@ -36,8 +36,8 @@ type world struct {
 	serial  int
 	blocks  []fakeBlock // best chain, by height
 	pool    []fakeTx
-	dropped map[string]bool
 	final   uint64
+	market  market
 }
 
 type fakeBlock struct {
@@ -50,6 +50,16 @@ type fakeTx struct {
 	outs     []Out
 	contract bool
 	coinbase bool
+	spend    *fakeSpend // of a transaction that spends coins of the chain's own: the others' are paid from nowhere
+	failed   bool       // in its block it was carried out in vain: its outs did not come
+}
+
+// came are the outputs that took effect.
+func (t fakeTx) came() []Out {
+	if t.failed {
+		return nil
+	}
+	return t.outs
 }
 
 // An Out is one payment to make.
@@ -60,7 +70,7 @@ type Out struct {
 
 // NewFake is a chain of one block, at height 0. Its clock stands at the beginning of 2026 until SetNow.
 func NewFake(network money.Network) *Fake {
-	w := &world{network: network, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), dropped: map[string]bool{}}
+	w := &world{network: network, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), market: newMarket(network)}
 	w.blocks = []fakeBlock{{Block: chain.Block{Hash: w.hash("block"), Parent: w.zero(), Time: w.now}}}
 	return &Fake{Endpoint: newEndpoint(w), world: w}
 }
@@ -73,7 +83,7 @@ func (f *Fake) Split() *Fake {
 	f.world.mu.Lock()
 	defer f.world.mu.Unlock()
 	w := &world{network: f.world.network, now: f.world.now, serial: f.world.serial + 1_000_000, final: f.world.final,
-		blocks: slices.Clone(f.world.blocks), pool: slices.Clone(f.world.pool), dropped: map[string]bool{}}
+		blocks: slices.Clone(f.world.blocks), pool: slices.Clone(f.world.pool), market: f.world.market.clone()}
 	return &Fake{Endpoint: newEndpoint(w), world: w}
 }
 
@@ -144,7 +154,8 @@ func (f *Fake) MineTo(address string, amount money.Amount) (ref string) {
 }
 
 // Reorg replaces the last depth blocks by depth+1 others. Their transactions are mined again in the first of them, apart
-// from those named by txid or Ref in drop, which are gone for ever. Coinbases of the replaced blocks are gone too.
+// from those named by txid or Ref in drop, which are gone for ever; spends that were sent to the chain may be sent again.
+// Coinbases of the replaced blocks are gone too.
 func (f *Fake) Reorg(depth int, drop ...string) { f.ReorgTo(depth, depth+1, drop...) }
 
 // ReorgTo replaces the last depth blocks by count others, which may be fewer or none.
@@ -158,6 +169,7 @@ func (f *Fake) ReorgTo(depth, count int, drop ...string) {
 		for _, b := range w.blocks[keep:] {
 			for _, tx := range b.txs {
 				if !tx.coinbase {
+					tx.failed = false
 					back = append(back, tx)
 				}
 			}
@@ -204,17 +216,15 @@ func (w *world) mine(coinbase *fakeTx) {
 	if coinbase != nil {
 		b.txs = append(b.txs, *coinbase)
 	}
-	b.txs = append(b.txs, w.pool...)
-	w.pool = nil
 	w.blocks = append(w.blocks, b)
+	w.fill(&w.blocks[len(w.blocks)-1])
 }
 
 func (w *world) drop(refs []string) {
 	for _, ref := range refs {
 		txid, _, _ := strings.Cut(ref, ":")
-		w.dropped[txid] = true
+		w.pool = slices.DeleteFunc(w.pool, func(tx fakeTx) bool { return tx.id == txid })
 	}
-	w.pool = slices.DeleteFunc(w.pool, func(tx fakeTx) bool { return w.dropped[tx.id] })
 }
 
 // hash makes an id that never comes twice, in the network's form.
@@ -234,16 +244,17 @@ func (w *world) zero() string {
 	return strings.Repeat("0", 64)
 }
 
-// balance sums what came to an address up to a height.
+// balance sums what came to an address up to a height, less what left it.
 func (w *world) balance(address string, height int) money.Amount {
 	sum := new(big.Int)
 	for _, b := range w.blocks[:height+1] {
 		for _, tx := range b.txs {
-			for _, out := range tx.outs {
+			for _, out := range tx.came() {
 				if out.Address == address {
 					sum.Add(sum, out.Amount.Big())
 				}
 			}
+			sum.Sub(sum, tx.took(address).Big())
 		}
 	}
 	return money.OfBig(w.network.Coin(), sum)
@@ -260,7 +271,7 @@ func (w *world) credits(tx fakeTx, height uint64, watch chain.Watch) []chain.Cre
 		return nil
 	}
 	var found []chain.Credit
-	for i, out := range tx.outs {
+	for i, out := range tx.came() {
 		if watch.Has == nil || !watch.Has(out.Address) {
 			continue
 		}
@@ -282,27 +293,43 @@ func (w *world) scan(ctx context.Context, at int, watch chain.Watch) (chain.Foun
 	b := w.blocks[at]
 	for _, tx := range b.txs {
 		found.Credits = append(found.Credits, w.credits(tx, b.Height, watch)...)
+		found.Uses = append(found.Uses, tx.uses(watch)...)
 	}
 	if w.network.Coin() != money.ETH {
 		return found, nil
 	}
-	shown := map[string]money.Amount{}
 	weigh := slices.Clone(watch.Hot)
+	ours := map[string]bool{}
+	for _, h := range weigh {
+		ours[h.Address] = true
+	}
+	judge := func(address string) error {
+		if _, judged := ours[address]; judged || watch.Explained == nil {
+			return nil
+		}
+		amount, ok, err := watch.Explained(ctx, address)
+		if err != nil {
+			return fmt.Errorf("explain %s: %w", address, err)
+		}
+		if ours[address] = ok; ok {
+			weigh = append(weigh, chain.Weighed{Address: address, Balance: amount})
+		}
+		return nil
+	}
+	shown := map[string]money.Amount{}
 	for _, c := range found.Credits {
-		if _, again := shown[c.To]; !again && !slices.ContainsFunc(weigh, func(h chain.Weighed) bool { return h.Address == c.To }) {
-			if watch.Explained == nil {
-				continue
-			}
-			amount, ok, err := watch.Explained(ctx, c.To)
-			if err != nil {
-				return chain.Found{}, fmt.Errorf("explain %s: %w", c.To, err)
-			}
-			if ok {
-				weigh = append(weigh, chain.Weighed{Address: c.To, Balance: amount})
-			}
+		if err := judge(c.To); err != nil {
+			return chain.Found{}, err
 		}
 		shown[c.To] = shown[c.To].Add(c.Amount)
 	}
+	for _, u := range found.Uses {
+		if err := judge(u.From); err != nil {
+			return chain.Found{}, err
+		}
+		shown[u.From] = shown[u.From].Sub(u.Out).Sub(u.Fee)
+	}
+	found.Uses = slices.DeleteFunc(found.Uses, func(u chain.Use) bool { return !ours[u.From] })
 	for i := range weigh {
 		weigh[i].Balance = weigh[i].Balance.Add(shown[weigh[i].Address])
 	}
