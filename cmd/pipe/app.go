@@ -21,11 +21,12 @@ type appCommand struct {
 
 // settings are the flags that add and set share. Lists replace what was there; give a flag several times, or commas.
 type settings struct {
-	Name           *string        `help:"Name of the shop."`
-	URL            []string       `name:"url" help:"Web service URL: callback, redirect and framing are allowed below it."`
-	IP             []string       `name:"ip" help:"IP address or CIDR that may call the API."`
-	Coin           []string       `help:"BTC, ETH."`
-	Settlement     []string       `placeholder:"COIN=ADDRESS" help:"Where coins shall be forwarded to, once PIPE pays out: checked and kept now. COIN= takes the address away."`
+	Name       *string  `help:"Name of the shop."`
+	URL        []string `name:"url" help:"Web service URL: callback, redirect and framing are allowed below it."`
+	IP         []string `name:"ip" help:"IP address or CIDR that may call the API."`
+	Coin       []string `help:"BTC, ETH."`
+	Settlement []string `placeholder:"COIN=ADDRESS" help:"Where coins of paid invoices are forwarded to. COIN= takes the address away: then they stay in the PIPE wallet."`
+	settleFlags
 	QuoteWindow    *time.Duration `help:"How long a quote holds (30m)."`
 	ChooseWithin   *time.Duration `help:"How long an invoice waits for a coin to be chosen (24h)."`
 	ExchangeWindow *time.Duration `help:"Quote window for payers at an exchange (60m)."`
@@ -68,7 +69,12 @@ func (s settings) change() (engine.Change, error) {
 	if err != nil {
 		return c, err
 	}
+	settle, err := s.settleFlags.change()
+	if err != nil {
+		return c, err
+	}
 	c.Settings = func(to *payment.Settings) {
+		settle(&to.Settle)
 		set(&to.QuoteWindow, s.QuoteWindow)
 		set(&to.ChooseWithin, s.ChooseWithin)
 		set(&to.ExchangeWindow, s.ExchangeWindow)

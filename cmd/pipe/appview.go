@@ -19,6 +19,7 @@ type appJSON struct {
 	IPs           []string                  `json:"ips"`
 	Coins         []money.Currency          `json:"coins"`
 	Settlement    map[money.Currency]string `json:"settlement"`
+	Settle        settleJSON                `json:"settle"`
 	QuoteWindow   string                    `json:"quote_window"`
 	ChooseWithin  string                    `json:"choose_within"`
 	Exchange      string                    `json:"exchange_window"`
@@ -35,7 +36,7 @@ type appJSON struct {
 func viewOf(a payment.Application) appJSON {
 	v := appJSON{
 		ID: a.ID, MerchantID: a.MerchantID, Name: a.Name, URLs: append([]string{}, a.Origins...), IPs: []string{}, Coins: a.Coins,
-		Settlement: a.Settlement, QuoteWindow: a.Settings.QuoteWindow.String(), ChooseWithin: a.Settings.ChooseWithin.String(),
+		Settlement: a.Settlement, Settle: settleView(a.Settings.Settle), QuoteWindow: a.Settings.QuoteWindow.String(), ChooseWithin: a.Settings.ChooseWithin.String(),
 		Exchange: a.Settings.ExchangeWindow.String(), Tolerance: percent(a.Settings.Tolerance), Confirmations: []string{},
 		AcceptLate: a.Settings.AcceptLate, RequireRefund: a.Settings.RequireRefund, Encoding: a.Callback.Encoding, Events: []string{},
 	}
@@ -85,13 +86,13 @@ func (e *env) show(asJSON bool, v appJSON) error {
   urls            %s
   ips             %s
   coins           %v
-  settlement      %s
+  settlement      %s, %s
   quote window    %s (exchange %s, choose within %s)
   tolerance       %s %%
   confirmations   %s
   accept late     %t, require refund address %t
   callbacks       %s, extra events: %s
-`, v.ID, v.Name, v.MerchantID, list(v.URLs), list(v.IPs), v.Coins, list(settlement), v.QuoteWindow, v.Exchange, v.ChooseWithin,
+`, v.ID, v.Name, v.MerchantID, list(v.URLs), list(v.IPs), v.Coins, list(settlement), v.Settle.text(), v.QuoteWindow, v.Exchange, v.ChooseWithin,
 		v.Tolerance, list(v.Confirmations), v.AcceptLate, v.RequireRefund, v.Encoding, list(v.Events))
 	return err
 }

@@ -27,6 +27,7 @@ type commands struct {
 	Seed     seedCommand     `cmd:"" help:"Make the encrypted seed, or bring one back from its recovery phrase."`
 	Merchant merchantCommand `cmd:"" help:"Add and list merchants."`
 	App      appCommand      `cmd:"" help:"Add, list and change applications, and their API keys."`
+	Wallet   walletCommand   `cmd:"" help:"Look into PIPE wallets: balances, receiving addresses, withdrawals, history."`
 	Doctor   doctorCommand   `cmd:"" help:"Look at nodes, rates, database, disk and clock, each with its cure."`
 	Audit    auditCommand    `cmd:"" help:"Recompute everything from the entries and the chains, and print each difference."`
 	Settings settingsCommand `cmd:"" name:"config" help:"Print every setting in force, with what it means."`

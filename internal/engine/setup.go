@@ -93,6 +93,9 @@ func (d *Desk) AddApplication(ctx context.Context, merchant payment.ID, c Change
 		} else if err != nil {
 			return err
 		}
+		if err := d.settleOutside(tx, app.Application); err != nil {
+			return err
+		}
 		app.ID, app.CreatedAt, app.UpdatedAt = tx.NewID(), tx.Now(), tx.Now()
 		key.ID, key.ApplicationID, key.CreatedAt = tx.NewID(), app.ID, tx.Now()
 		if err := tx.AddApplication(app.Application); err != nil {
@@ -111,6 +114,9 @@ func (d *Desk) SetApplication(ctx context.Context, id payment.ID, c Change) (pay
 			return err
 		}
 		if err := d.apply(&app, c); err != nil {
+			return err
+		}
+		if err := d.settleOutside(tx, app); err != nil {
 			return err
 		}
 		app.UpdatedAt = tx.Now()

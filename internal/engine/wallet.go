@@ -202,9 +202,7 @@ func withdrawable(tx Tx, a AskWithdrawal, to string) (money.Amount, error) {
 	if err := merchantIs(tx, a.Merchant); err != nil {
 		return nothing, err
 	}
-	if _, err := tx.Address(a.Network, to); err == nil {
-		return nothing, payment.Malformed("address", "this is an address of this payment service: give one of a wallet of your own")
-	} else if !errors.Is(err, payment.ErrAbsent) {
+	if err := outside(tx, "address", a.Network, to); err != nil {
 		return nothing, err
 	}
 	w, err := wallet(tx, a.Merchant, a.Network)
@@ -226,6 +224,30 @@ func withdrawable(tx Tx, a AskWithdrawal, to string) (money.Amount, error) {
 		return nothing, payment.Malformed("amount", "must be above zero")
 	}
 	return amount, nil
+}
+
+// outside refuses an address of our own: coins would leave and not leave.
+func outside(tx Tx, field string, n money.Network, address string) error {
+	_, err := tx.Address(n, address)
+	switch {
+	case err == nil:
+		return payment.Malformed(field, "%s is an address of this payment service: give one of a wallet of your own", address)
+	case errors.Is(err, payment.ErrAbsent):
+		return nil
+	}
+	return err
+}
+
+// settleOutside refuses settlement addresses of our own.
+func (d *Desk) settleOutside(tx Tx, app payment.Application) error {
+	for coin, address := range app.Settlement {
+		if n, ok := d.Nets[coin]; ok {
+			if err := outside(tx, "settlement_address", n.Network, address); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // A Cost is what a withdrawal would come to now. Fee is an estimate of all network fees, and Net what would arrive of Amount.

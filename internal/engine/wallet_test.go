@@ -197,6 +197,20 @@ func TestWithdrawRefusals(t *testing.T) {
 			}
 		}
 		s.holds(btcNet, "1", "0", "0", "1")
+
+		// Nor may settlements go in a circle.
+		var e *payment.Error
+		to := map[money.Currency]string{money.BTC: ours}
+		if _, err := d.SetApplication(s.Context(), s.app.ID, engine.Change{Settlement: to}); !errors.As(err, &e) || e.Field != "settlement_address" {
+			s.Errorf("settlement address of our own: %v", err)
+		}
+		name := "Circle"
+		if _, err := d.AddApplication(s.Context(), s.merchant.ID, engine.Change{Name: &name, Settlement: to}); !errors.As(err, &e) || e.Field != "settlement_address" {
+			s.Errorf("settlement address of our own: %v", err)
+		}
+		if _, err := d.SetApplication(s.Context(), s.app.ID, engine.Change{Settlement: map[money.Currency]string{money.BTC: "outside"}}); err != nil {
+			s.Error(err)
+		}
 	})
 }
 

@@ -144,7 +144,7 @@ func (s Settings) Check() error {
 			return Malformed("confirmations", "must name a coin and 1 to %d blocks, or final", MaxDepth)
 		}
 	}
-	return nil
+	return s.Settle.Check()
 }
 
 // Freeze is the policy for an invoice of this price.

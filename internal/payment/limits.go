@@ -39,6 +39,9 @@ const (
 	// DefaultDepthBTC and DefaultDepthETH are the confirmations required by default, in blocks (contract).
 	DefaultDepthBTC = 2
 	DefaultDepthETH = 12
+	// MaxSettleHold bounds how long coins are held before they are settled, and MinSettleEvery the pause of a schedule. Choices.
+	MaxSettleHold  = 90 * 24 * time.Hour
+	MinSettleEvery = time.Second
 	// WindowsOfExtension is how many quote windows an invoice may always last, whatever ChooseWithin says.
 	WindowsOfExtension = 11
 )

@@ -102,6 +102,7 @@ func TestFreeze(t *testing.T) {
 			t.Errorf("%s: %+v", c.price, p.Depths)
 		}
 	}
+	s.Settle = SettlePolicy{Hold: MaxSettleHold, Every: 6 * time.Hour, Above: map[money.Currency]money.Amount{money.BTC: money.Of(money.BTC, 1), money.ETH: money.Of(money.ETH, 1)}}
 	if err := s.Check(); err != nil {
 		t.Error(err)
 	}
@@ -112,6 +113,14 @@ func TestFreeze(t *testing.T) {
 		"tolerance":     func(s *Settings) { s.Tolerance = MaxTolerance + 1 },
 		"no tolerance":  func(s *Settings) { s.Tolerance = -1 },
 		"depth 0":       func(s *Settings) { s.Depths = []DepthRule{{Coin: money.BTC}} },
+		"hold":          func(s *Settings) { s.Settle.Hold = -1 },
+		"long hold":     func(s *Settings) { s.Settle.Hold = MaxSettleHold + 1 },
+		"schedule":      func(s *Settings) { s.Settle.Every = time.Millisecond },
+		"odd schedule":  func(s *Settings) { s.Settle.Every = 7 * time.Hour },
+		"long schedule": func(s *Settings) { s.Settle.Every = 48 * time.Hour },
+		"threshold":     func(s *Settings) { s.Settle.Above = map[money.Currency]money.Amount{money.BTC: money.Zero(money.BTC)} },
+		"of cash":       func(s *Settings) { s.Settle.Above = map[money.Currency]money.Amount{money.KRW: money.Of(money.KRW, 1)} },
+		"of another":    func(s *Settings) { s.Settle.Above = map[money.Currency]money.Amount{money.BTC: money.Of(money.ETH, 1)} },
 		"depth of cash": func(s *Settings) { s.Depths = []DepthRule{{Coin: money.KRW, Depth: Depth{Blocks: 1}}} },
 		"depth":         func(s *Settings) { s.Depths = []DepthRule{{Coin: money.BTC, Depth: Depth{Blocks: MaxDepth + 1}}} },
 	} {
