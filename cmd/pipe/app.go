@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -34,6 +37,9 @@ type settings struct {
 	Confirmations  []string       `placeholder:"COIN[@PRICE]=N" help:"Blocks until a deposit counts: BTC=2, ETH=12, ETH=final, BTC@1000USD=3. Replaces all."`
 	AcceptLate     *bool          `negatable:"" help:"Take late payments whose value at arrival is within tolerance."`
 	RequireRefund  *bool          `negatable:"" help:"Ask the payer for a refund address first."`
+	Color          *string        `placeholder:"#RRGGBB" help:"Colour of buttons and links on the payment page; empty for PIPE's own. Contrast is kept."`
+	Logo           *string        `placeholder:"FILE" help:"PNG of at most 32 KiB on the payment page; empty for none."`
+	Support        *string        `placeholder:"CONTACT" help:"E-mail address or https URL for payers; empty for none."`
 	Encoding       *string        `enum:"json,form" help:"Encoding of callbacks: json or form."`
 	Event          []string       `placeholder:"EVENT" help:"Extra callbacks: seen, expired, refunded, reversed; none for none. Replaces all."`
 }
@@ -69,12 +75,17 @@ func (s settings) change() (engine.Change, error) {
 	if err != nil {
 		return c, err
 	}
+	logo, err := s.logo()
+	if err != nil {
+		return c, err
+	}
 	settle, err := s.settleFlags.change()
 	if err != nil {
 		return c, err
 	}
 	c.Settings = func(to *payment.Settings) {
 		settle(&to.Settle)
+		s.look(&to.Look, logo)
 		set(&to.QuoteWindow, s.QuoteWindow)
 		set(&to.ChooseWithin, s.ChooseWithin)
 		set(&to.ExchangeWindow, s.ExchangeWindow)
@@ -92,6 +103,32 @@ func set[T any](to, from *T) {
 	if from != nil {
 		*to = *from
 	}
+}
+
+// look sets what was given.
+func (s settings) look(to *payment.Look, logo []byte) {
+	if s.Color != nil {
+		to.Color = strings.ToLower(*s.Color)
+	}
+	if s.Logo != nil {
+		to.Logo = logo
+	}
+	set(&to.Support, s.Support)
+}
+
+// logo reads the file that was named, no further than one byte above what is taken.
+func (s settings) logo() (b []byte, err error) {
+	if s.Logo == nil || *s.Logo == "" {
+		return nil, nil //nolint:nilnil // none is not an error
+	}
+	f, err := os.Open(*s.Logo)
+	if err != nil {
+		return nil, fmt.Errorf("--logo: %w", err)
+	}
+	if b, err = io.ReadAll(io.LimitReader(f, payment.MaxLogo+1)); err != nil {
+		return nil, errors.Join(fmt.Errorf("--logo %s: %w", *s.Logo, err), f.Close())
+	}
+	return b, f.Close()
 }
 
 // tolerance reads a percentage with up to four decimals as millionths.

@@ -27,6 +27,9 @@ type appJSON struct {
 	Confirmations []string                  `json:"confirmations"`
 	AcceptLate    bool                      `json:"accept_late"`
 	RequireRefund bool                      `json:"require_refund"`
+	Color         string                    `json:"color"`
+	LogoBytes     int                       `json:"logo_bytes"`
+	Support       string                    `json:"support"`
 	Encoding      payment.Encoding          `json:"encoding"`
 	Events        []string                  `json:"events"`
 	APIKey        string                    `json:"api_key,omitempty"`
@@ -40,6 +43,7 @@ func viewOf(a payment.Application) appJSON {
 		Exchange: a.Settings.ExchangeWindow.String(), Tolerance: percent(a.Settings.Tolerance), Confirmations: []string{},
 		AcceptLate: a.Settings.AcceptLate, RequireRefund: a.Settings.RequireRefund, Encoding: a.Callback.Encoding, Events: []string{},
 	}
+	v.Color, v.LogoBytes, v.Support = a.Settings.Look.Color, len(a.Settings.Look.Logo), a.Settings.Look.Support
 	for _, n := range a.Networks {
 		v.IPs = append(v.IPs, n.String())
 	}
@@ -92,9 +96,18 @@ func (e *env) show(asJSON bool, v appJSON) error {
   confirmations   %s
   accept late     %t, require refund address %t
   callbacks       %s, extra events: %s
+  page            colour %s, logo of %d bytes, support %s
 `, v.ID, v.Name, v.MerchantID, list(v.URLs), list(v.IPs), v.Coins, list(settlement), v.Settle.text(), v.QuoteWindow, v.Exchange, v.ChooseWithin,
-		v.Tolerance, list(v.Confirmations), v.AcceptLate, v.RequireRefund, v.Encoding, list(v.Events))
+		v.Tolerance, list(v.Confirmations), v.AcceptLate, v.RequireRefund, v.Encoding, list(v.Events), list(one(v.Color)), v.LogoBytes, list(one(v.Support)))
 	return err
+}
+
+// one is a list of a text, empty for none.
+func one(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return []string{text}
 }
 
 func list(all []string) string {

@@ -108,7 +108,7 @@ func TestPages(t *testing.T) {
 
 func TestUnknownInvoice(t *testing.T) {
 	h, _ := served(t, nil)
-	for _, path := range []string{"/", "/invoice-", "/invoice-1", pagePath(gallery.ID("nobody")), "/INVOICE-" + string(gallery.ID("paid")),
+	for _, path := range []string{"/x", "/invoice-", "/invoice-1", pagePath(gallery.ID("nobody")), "/INVOICE-" + string(gallery.ID("paid")),
 		basePath(gallery.ID("nobody")) + "/cancel"} {
 		w := ask(h, "GET", path, nil, func(r *http.Request) { r.Header.Set("Accept-Language", "ko-KR,ko;q=0.9") })
 		if w.Code != 404 || !strings.Contains(w.Body.String(), "문의 번호") {

@@ -36,6 +36,7 @@ type model struct {
 	Received, Missing, Excess string
 	Settled                   bool // all that came is deep enough
 	Cancelled, Checking       bool
+	Receipt                   bool
 	LateAccepted              bool // paid, though it came late
 	Policy                    payment.Policy
 	Refund                    refund
@@ -58,7 +59,9 @@ type frame struct {
 	Origins       string
 	OpenType      string
 	Back          string
-	Blank         bool // in a layer, forms that must not be framed open in a new tab
+	Style         string // the style sheet, in the shop's colour
+	Logo, Support string // links, "" where there is none
+	Blank         bool   // in a layer, forms that must not be framed open in a new tab
 }
 
 type line struct{ Name, Text string }
@@ -127,7 +130,7 @@ func (d *door) pageOf(r pageRequest, v engine.View) (model, error) {
 	m.Window = minutesText(v.Invoice.Policy.QuoteWindow)
 	m.Checking = v.Status == payment.Waiting && !v.Now.Before(v.Deadline)
 	m.Cancelled = !v.Invoice.CancelledAt.IsZero()
-	m.Settled = settled(v)
+	m.Settled, m.Receipt = settled(v), hasReceipt(v)
 	m.LateAccepted = v.Status == payment.Paid && v.Marks.Has(payment.MarkLate)
 	m.CanCancel, m.Policy = v.CanCancel, v.Invoice.Policy
 	m.Refund, m.Paybacks = refundOf(v), d.paybacks(c, v)
@@ -165,6 +168,7 @@ func (d *door) withPanel(m model, v engine.View) (model, error) {
 func (d *door) frameOf(r pageRequest, v engine.View) frame {
 	id := v.Invoice.ID
 	f := d.bareFrame(r)
+	d.dress(&f, v)
 	f.Shop, f.Page, f.Base = v.Application.Name, pagePath(id), basePath(id)
 	f.OpenType = string(v.Invoice.OpenType)
 	f.Back = backURL(v.Invoice)
@@ -182,7 +186,7 @@ func (d *door) bareFrame(r pageRequest) frame {
 		other = payment.English
 	}
 	o := d.Texts.In(other)
-	f := frame{Title: "PIPE", Lang: r.Asked, Other: o.Say("lang.name"), OtherTag: o.Tag()}
+	f := frame{Style: d.static.URL(styleName), Title: "PIPE", Lang: r.Asked, Other: o.Say("lang.name"), OtherTag: o.Tag()}
 	if r.Asked != "" {
 		f.Query = "?lang=" + r.Asked
 	}

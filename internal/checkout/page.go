@@ -124,13 +124,17 @@ type errorModel struct {
 	Heading, Do, Reference string
 }
 
+// spoken is the language that the browser asks for first.
+func spoken(r *http.Request) payment.Language {
+	if first, _, _ := strings.Cut(r.Header.Get("Accept-Language"), ","); strings.HasPrefix(strings.ToLower(first), "ko") {
+		return payment.Korean
+	}
+	return payment.English
+}
+
 // failedPage answers a request that failed.
 func (d *door) failedPage(w http.ResponseWriter, r *http.Request, f web.Failure) {
-	language := payment.English
-	if first, _, _ := strings.Cut(r.Header.Get("Accept-Language"), ","); strings.HasPrefix(strings.ToLower(first), "ko") {
-		language = payment.Korean
-	}
-	p := d.asked(r, language)
+	p := d.asked(r, spoken(r))
 	word := f.Err.Word
 	if !p.Has("error." + word) {
 		word = payment.WordMalformed

@@ -58,8 +58,7 @@ func (d *door) payOf(c web.Catalogue, v engine.View, state State) (*pay, error) 
 
 func (d *door) rateOf(c web.Catalogue, v engine.View, p *pay) {
 	q := v.Quote
-
-	one := money.OfBig(q.Coin, new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(q.Coin.Decimals())), nil))
+	one := money.OfBig(q.Coin, pow10(q.Coin.Decimals()))
 	p.Rate = c.Say("rate.line", "coin", p.Coin, "price", c.Price(q.Rate.Worth(one)))
 	counted, name := 0, ""
 	for _, vote := range q.Votes {
@@ -74,6 +73,8 @@ func (d *door) rateOf(c web.Catalogue, v engine.View, p *pay) {
 		p.RateAt = c.Say("rate.at", "time", at, "n", counted)
 	}
 }
+
+func pow10(n int) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil) }
 
 // netName is a network as payers know it. Test networks say so.
 func netName(c web.Catalogue, n money.Network) string {

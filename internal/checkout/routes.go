@@ -109,9 +109,13 @@ func (d *door) routes(page, data web.Shell) *http.ServeMux {
 	mux.Handle("POST /invoice/{id}/cancel", page.Handle(d.limited(d.cancel)))
 	mux.Handle("GET /invoice/{id}/sent", page.Handle(d.limited(d.sentForm)))
 	mux.Handle("POST /invoice/{id}/sent", page.Handle(d.limited(d.sentLook)))
+	mux.Handle("GET /invoice/{id}/receipt", page.Handle(d.limited(d.receipt)))
+	mux.Handle("GET /invoice/{id}/logo/{hash}", page.Handle(d.limited(d.logo)))
 	mux.Handle("GET /invoice/{id}/status", data.Handle(d.limited(d.status)))
 	mux.Handle("GET /invoice/{id}/feed", data.Handle(d.limited(d.feed)))
 	mux.Handle("GET /pipe.js", page.Handle(d.static.ServePlain("pipe.js")))
+	mux.Handle("GET "+staticPrefix+"in/{colour}/{name}", page.Handle(d.limited(d.tinted)))
+	mux.Handle("GET /{$}", page.Handle(d.limited(d.home)))
 	mux.Handle("GET "+staticPrefix, page.Handle(d.static.Serve))
 	if d.Panel != nil {
 		mux.Handle("/demo/", d.Panel.Handler)

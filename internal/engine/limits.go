@@ -77,6 +77,8 @@ const (
 	TailBatch = 1_000
 	// Subscribers bounds the open pages of one process.
 	Subscribers = 20_000
+	// MaxLogoSide bounds width and height of a logo, in pixels: it is shown 40 px high, at up to three pixels a dot.
+	MaxLogoSide = 1_024
 	// MaxTxIDText bounds the text that a payer's transaction id is looked for in, in bytes: an explorer's link and its id.
 	MaxTxIDText = 300
 )

@@ -36,7 +36,9 @@ func TestLookUp(t *testing.T) {
 	seen, _, _ := strings.Cut(ref, ":")
 
 	id := func(digit string) string { return strings.Repeat(digit, 64) }
-	paid := func(to, coin, text string) chain.Paid { return chain.Paid{To: to, Amount: amount(money.Currency(coin), text)} }
+	paid := func(to, coin, text string) chain.Paid {
+		return chain.Paid{To: to, Amount: amount(money.Currency(coin), text)}
+	}
 	bitcoin := node{
 		id("1"): {Known: true, Pays: []chain.Paid{paid(theirs, "BTC", "1"), paid(btc, "BTC", "0.2"), paid(btc, "BTC", "0.1")}},
 		id("2"): {Known: true, Mined: true, Pays: []chain.Paid{paid("bcrt1qstranger", "BTC", "1"), paid(theirs, "BTC", "1")}},

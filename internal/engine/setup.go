@@ -219,7 +219,7 @@ func (d *Desk) apply(app *payment.Application, c Change) (err error) {
 	if c.Settings != nil {
 		app.Settings.Depths = slices.Clone(app.Settings.Depths)
 		c.Settings(&app.Settings)
-		if err := app.Settings.Check(); err != nil {
+		if err := errors.Join(app.Settings.Check(), checkLook(app.Settings.Look)); err != nil {
 			return err
 		}
 	}

@@ -32,6 +32,7 @@ type Settings struct {
 	AcceptLate     bool // a late payment is taken when its value at arrival is within tolerance
 	Settle         SettlePolicy
 	RequireRefund  bool // the page asks for a refund address before it shows where to pay
+	Look           Look
 }
 
 // A SettlePolicy says when coins of paid invoices go to the settlement address. The zero value is at once.

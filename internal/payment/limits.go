@@ -13,6 +13,9 @@ const (
 	MaxKey       = 255
 	// MaxName bounds the name of a merchant or an application, in characters.
 	MaxName = 128
+	// MaxLogo bounds an application's logo, in bytes, and MaxSupport whom its payers can ask, in characters.
+	MaxLogo    = 32 << 10
+	MaxSupport = 254
 	// MaxOrigins, MaxNetworks and MaxKeys bound what one application may register.
 	MaxOrigins  = 32
 	MaxNetworks = 64

@@ -19,6 +19,7 @@ type settingsRow struct {
 	Depths           []depthRuleRow `json:"depths,omitempty"`
 	AcceptLate       bool           `json:"accept_late,omitempty"`
 	RequireRefund    bool           `json:"require_refund,omitempty"`
+	Look             lookRow        `json:"look,omitzero"`
 	Settle           settleRow      `json:"settle,omitzero"`
 }
 
@@ -27,6 +28,14 @@ type settleRow struct {
 	EveryMS int64             `json:"every_ms,omitempty"`
 	Above   map[string]string `json:"above,omitempty"` // units by coin
 }
+
+type lookRow struct {
+	Color   string `json:"color,omitempty"`
+	Logo    []byte `json:"logo,omitempty"`
+	Support string `json:"support,omitempty"`
+}
+
+func (l lookRow) IsZero() bool { return l.Color == "" && l.Support == "" && len(l.Logo) == 0 }
 
 type depthRuleRow struct {
 	Coin  string    `json:"coin"`
@@ -153,7 +162,7 @@ func applicationRow(a payment.Application) (row.Application, error) {
 	settings := settingsRow{
 		QuoteWindowMS: s.QuoteWindow.Milliseconds(), ChooseWithinMS: s.ChooseWithin.Milliseconds(),
 		ExchangeWindowMS: s.ExchangeWindow.Milliseconds(), Tolerance: s.Tolerance,
-		AcceptLate: s.AcceptLate, RequireRefund: s.RequireRefund,
+		AcceptLate: s.AcceptLate, RequireRefund: s.RequireRefund, Look: lookRow(s.Look),
 	}
 	settings.Settle = settleRow{HoldMS: s.Settle.Hold.Milliseconds(), EveryMS: s.Settle.Every.Milliseconds()}
 	for coin, least := range s.Settle.Above {
@@ -201,7 +210,7 @@ func application(r row.Application) (payment.Application, error) {
 	a.Settings = payment.Settings{
 		QuoteWindow: span(settings.QuoteWindowMS), ChooseWithin: span(settings.ChooseWithinMS),
 		ExchangeWindow: span(settings.ExchangeWindowMS), Tolerance: settings.Tolerance,
-		AcceptLate: settings.AcceptLate, RequireRefund: settings.RequireRefund,
+		AcceptLate: settings.AcceptLate, RequireRefund: settings.RequireRefund, Look: payment.Look(settings.Look),
 	}
 	a.Settings.Settle = payment.SettlePolicy{Hold: span(settings.Settle.HoldMS), Every: span(settings.Settle.EveryMS)}
 	for coin, units := range settings.Settle.Above {

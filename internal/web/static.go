@@ -65,6 +65,9 @@ func (s *Static) URL(name string) string {
 	return s.prefix + hashed
 }
 
+// Body is a copy of a file by its plain name.
+func (s *Static) Body(name string) []byte { return bytes.Clone(s.files[s.names[name]].plain) }
+
 // Serve answers a file by its hashed name. Error: no-such-call.
 func (s *Static) Serve(w http.ResponseWriter, r *http.Request) error {
 	f, ok := s.files[strings.TrimPrefix(r.URL.Path, s.prefix)]

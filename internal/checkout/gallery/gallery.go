@@ -3,9 +3,13 @@
 package gallery
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"image"
+	"image/color"
+	"image/png"
 	"maps"
 	"math/big"
 	"slices"
@@ -81,6 +85,34 @@ func New(name string) *Make {
 		Refunds: map[money.Currency]payment.RefundAddress{}, Told: payment.Told{Status: payment.Waiting},
 	}
 	return m
+}
+
+// Dress gives the application a colour, a logo and a contact.
+func (m *Make) Dress(colour string) *Make {
+	m.view.Application.Settings.Look = payment.Look{Color: colour, Logo: logo(), Support: "help@shop.example"}
+	return m
+}
+
+// logo is a round cup on nothing.
+func logo() []byte {
+	const side = 80
+	p := image.NewPaletted(image.Rect(0, 0, side, side), color.Palette{color.Transparent, color.RGBA{0xc0, 0x39, 0x2b, 0xff}, color.White})
+	for y := range side {
+		for x := range side {
+			far := (x-side/2)*(x-side/2) + (y-side/2)*(y-side/2)
+			switch {
+			case far < 15*15:
+				p.SetColorIndex(x, y, 2)
+			case far < 39*39:
+				p.SetColorIndex(x, y, 1)
+			}
+		}
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, p); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
 }
 
 // Edit changes the invoice.
@@ -200,6 +232,7 @@ func before() []Fixture {
 			i.Refunds[money.BTC] = payment.RefundAddress{Address: BTCAddress, Fixed: true}
 		}).Quote(money.BTC, 2*time.Minute).View()},
 		{"await-trouble", trouble},
+		{"await-dressed", New("await-dressed").Dress("#c0392b").Quote(money.BTC, 2*time.Minute).View()},
 		{"await-renewed", New("await-renewed").Quote(money.ETH, 29*time.Minute).Quote(money.ETH, time.Minute).View()},
 		{"ending", New("ending").Quote(money.BTC, 28*time.Minute+28*time.Second).View()},
 		{"lapsed", New("lapsed").Quote(money.ETH, 10*time.Minute).Edit(func(i *payment.Invoice) {
