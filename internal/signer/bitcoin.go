@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/btcsuite/btcd/btcec/v2"
@@ -147,26 +148,48 @@ func (s *Signer) bitcoinReading(c claim) (reading, error) {
 	return r, nil
 }
 
-// payOutputs finds every payout in its place, and behind them at most the change, to one of the inputs' own addresses.
+// payOutputs finds the outputs of the payouts in their places, and behind them at most the change, to one of the inputs' own
+// addresses. The builder pays those to one receiver in one output.
 func payOutputs(tx *wire.MsgTx, c claim, own map[string]bool) (out int64, err error) {
+	paid, err := joinedOutputs(c)
+	if err != nil {
+		return 0, err
+	}
 	change := int64(0)
 	for i, o := range tx.TxOut {
 		out += o.Value
 		switch {
-		case i < len(c.u.Pays):
-			if !bytes.Equal(o.PkScript, c.receivers[i]) || !c.u.Pays[i].Net.Equal(money.Of(money.BTC, o.Value)) {
-				return 0, refuse("output %d is not what payout %s claims", i, c.u.Pays[i].Payout)
+		case i < len(paid):
+			if !bytes.Equal(o.PkScript, paid[i].PkScript) || o.Value != paid[i].Value {
+				return 0, refuse("output %d is not what the payouts claim", i)
 			}
-		case i == len(c.u.Pays) && own[string(o.PkScript)]:
+		case i == len(paid) && own[string(o.PkScript)]:
 			change = o.Value
 		default:
 			return 0, refuse("output %d belongs to no payout and is no change", i)
 		}
 	}
-	if len(tx.TxOut) < len(c.u.Pays) || c.u.Change.Big().Cmp(money.Of(money.BTC, change).Big()) != 0 {
+	if len(tx.TxOut) < len(paid) || c.u.Change.Big().Cmp(money.Of(money.BTC, change).Big()) != 0 {
 		return 0, refuse("a payout has no output, or the change is not what is claimed")
 	}
 	return out, nil
+}
+
+// joinedOutputs are the outputs that the payouts claim: one for each receiver, where it is named first.
+func joinedOutputs(c claim) (all []*wire.TxOut, err error) {
+	for i, pay := range c.u.Pays {
+		net := pay.Net.Big()
+		if !net.IsInt64() || net.Sign() < 0 || net.Int64() > maxSatoshi { // so that no sum of them overflows
+			return nil, refuse("payout %s claims %s", pay.Payout, pay.Net)
+		}
+		at := slices.IndexFunc(all, func(o *wire.TxOut) bool { return bytes.Equal(o.PkScript, c.receivers[i]) })
+		if at < 0 {
+			all = append(all, wire.NewTxOut(net.Int64(), c.receivers[i]))
+			continue
+		}
+		all[at].Value += net.Int64()
+	}
+	return all, nil
 }
 
 // vsize is the least that the signed transaction will have, in virtual bytes (BIP-141): each input's witness has a

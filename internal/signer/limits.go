@@ -1,5 +1,7 @@
 package signer
 
+import "time"
+
 // SeedKDF is what a new seed file costs to open by guessing: argon2id, 256 MiB, 3 passes, 4 lanes.
 var SeedKDF = KDF{Memory: 256 << 10, Passes: 3, Lanes: 4}
 
@@ -63,4 +65,30 @@ const (
 	maxKDFMemory = 1 << 20 // KiB
 	maxKDFPasses = 16
 	maxKDFLanes  = 16
+)
+
+// Limits of the sockets.
+const (
+	// MaxRequest is the longest request that a signer reads, in bytes: an unsigned transaction of MaxUnsigned in base64, and
+	// its claims.
+	MaxRequest = 256 << 10
+	// maxReply is the longest answer that a client reads, in bytes: the marks of some 100,000 merchants.
+	maxReply = 32 << 20
+	// Lease is how long a signer keeps other programs away from one that fell silent, and renewEvery how often a program
+	// says that it lives.
+	Lease      = 30 * time.Second
+	renewEvery = 10 * time.Second
+	// maxConns is how many connections a socket serves at once.
+	maxConns = 16
+	// idleFor is how long a connection may say nothing, readWithin how long a request may take to arrive once it began,
+	// writeWithin an answer to leave, and serveWithin a request to be served.
+	idleFor     = 60 * time.Second
+	readWithin  = 10 * time.Second
+	writeWithin = 10 * time.Second
+	serveWithin = 30 * time.Second
+	// dialWithin is how long a client tries to connect, and callWithin how long it waits for an answer at most.
+	dialWithin = 5 * time.Second
+	callWithin = 60 * time.Second
+	// maxInstance is the longest name of a program that asks for a lease, in bytes.
+	maxInstance = 64
 )

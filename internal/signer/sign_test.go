@@ -156,8 +156,14 @@ func (h *house) psbt(u chain.Unsigned) []byte {
 		}
 		tx.AddTxIn(&wire.TxIn{PreviousOutPoint: wire.OutPoint{Hash: *hash, Index: uint32(n)}, Sequence: replaceable})
 	}
+	first := map[string]*wire.TxOut{}
 	for _, p := range u.Pays {
-		tx.AddTxOut(wire.NewTxOut(p.Net.Big().Int64(), script(p.To)))
+		if out := first[p.To]; out != nil {
+			out.Value += p.Net.Big().Int64()
+			continue
+		}
+		first[p.To] = wire.NewTxOut(p.Net.Big().Int64(), script(p.To))
+		tx.AddTxOut(first[p.To])
 	}
 	if !u.Change.IsZero() {
 		tx.AddTxOut(wire.NewTxOut(u.Change.Big().Int64(), script(u.Holdings[0].Address)))
@@ -280,6 +286,42 @@ func refused(t testing.TB, what string, err error) {
 	if !errors.Is(err, chain.ErrRefused) {
 		t.Errorf("%s: %v", what, err)
 	}
+}
+
+// TestPayoutsToOneReceiver: they come in one output, of just their sum, in its place.
+func TestPayoutsToOneReceiver(t *testing.T) {
+	h := newHouse(t, DefaultPolicy(false))
+	claimed := func(spend string) chain.Unsigned {
+		return h.btc(spend, 1, 600, []chain.Holding{h.coin("SHOP-A", len(spend), 300_000)}, pay(spend+"-1", chain.CauseRefund, payer, sat(90_000)),
+			pay(spend+"-2", chain.CauseRefund, shopBTC, sat(80_000)), pay(spend+"-3", chain.CauseRefund, payer, sat(70_000)))
+	}
+	good := claimed("S")
+	p, err := readPartial(good.Raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.tx.TxOut; len(got) != 3 || got[0].Value != 160_000-400 || got[1].Value != 80_000-200 || got[2].Value != 60_000 {
+		t.Fatalf("outputs %+v", got)
+	}
+	for name, alter := range map[string]func(tx *wire.MsgTx){
+		"a satoshi more":     func(tx *wire.MsgTx) { tx.TxOut[0].Value++; tx.TxOut[2].Value-- },
+		"a satoshi less":     func(tx *wire.MsgTx) { tx.TxOut[0].Value--; tx.TxOut[2].Value++ },
+		"to the other":       func(tx *wire.MsgTx) { tx.TxOut[0].Value--; tx.TxOut[1].Value++ },
+		"in two outputs":     func(tx *wire.MsgTx) { tx.TxOut[0].Value -= 69_800; tx.AddTxOut(wire.NewTxOut(69_800, tx.TxOut[0].PkScript)) },
+		"in the other order": func(tx *wire.MsgTx) { tx.TxOut[0], tx.TxOut[1] = tx.TxOut[1], tx.TxOut[0] },
+	} {
+		u := claimed("S" + name)
+		p, err := readPartial(u.Raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		alter(p.tx)
+		u.Raw = rawPSBT(t, p.tx, func(i int) coin { return p.coins[i] })
+		if _, err := h.sign(u); !errors.Is(err, chain.ErrRefused) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	h.must(good)
 }
 
 func TestSignBitcoin(t *testing.T) {
