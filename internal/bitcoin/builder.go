@@ -1,6 +1,7 @@
 package bitcoin
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -81,11 +82,12 @@ func (b *Builder) Fees(ctx context.Context) (chain.Fees, error) {
 
 // Build implements chain.Builder. The transaction is a PSBT (BIP 174, version 0) of transaction version 2 with lock time 0;
 // it spends the holdings in the draft's order, each signalling that it may be replaced (BIP 125), pays the payouts in
-// the draft's order, and gives the rest back to the first holding's address in a last output. A rest below the dust
-// limit cannot be given back: it goes to the miner, so that Fee is then more than what the payouts bear by just the rest.
+// the draft's order, those to one address together in one output at the place of the first, and gives the rest back to the
+// first holding's address in a last output. A rest below the dust limit cannot be given back: it goes to the miner, so that
+// Fee is then more than what the payouts bear by just the rest.
 //
 // The rate is the median of what the nodes ask for, and above the previous version's by a quarter and by what the nodes ask
-// of a replacement. Of the fee each payout bears its own output, and an equal part of all else.
+// of a replacement. Of the fee each payout bears its output, or its equal part of it, and an equal part of all else.
 //
 // Errors beside those of chain.Builder are mistakes in the draft.
 func (b *Builder) Build(ctx context.Context, d chain.Draft) (chain.Unsigned, error) {
@@ -113,6 +115,7 @@ type plan struct {
 	draft    chain.Draft
 	holdings []holding
 	pays     []pay
+	outputs  []joint
 	previous int64 // satoshi per 1,000 virtual bytes; 0: the first version
 	ceiling  int64 // 0: none but maxRate
 	rest     int64 // what the payouts leave
@@ -127,7 +130,13 @@ type holding struct {
 
 type pay struct {
 	amount int64
+	output int // its place in outputs
+}
+
+// A joint is the one output of all payouts to an address.
+type joint struct {
 	script []byte
+	pays   int64 // how many
 }
 
 // planOf reads a draft. All its errors are mistakes of the caller.
@@ -156,16 +165,9 @@ func planOf(net network, d chain.Draft) (plan, error) {
 		return plan{}, fmt.Errorf("anchor %q is none of the holdings", string(d.Anchor))
 	}
 	for _, one := range d.Pays {
-		amount, err := satoshi(one.Amount)
-		if err != nil {
+		if err := p.add(net, one); err != nil {
 			return plan{}, fmt.Errorf("payout %s: %w", one.Payout, err)
 		}
-		script, err := scriptOf(net, one.To)
-		if err != nil {
-			return plan{}, fmt.Errorf("payout %s: %w", one.Payout, err)
-		}
-		p.pays = append(p.pays, pay{amount, script})
-		p.rest -= amount
 	}
 	if p.rest < 0 {
 		return plan{}, fmt.Errorf("payouts are %d satoshi more than the holdings", -p.rest)
@@ -183,6 +185,27 @@ func planOf(net network, d chain.Draft) (plan, error) {
 		}
 	}
 	return p, nil
+}
+
+// add reads a payout.
+func (p *plan) add(net network, one chain.Pay) error {
+	amount, err := satoshi(one.Amount)
+	if err != nil {
+		return err
+	}
+	script, err := scriptOf(net, one.To)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(p.outputs, func(o joint) bool { return bytes.Equal(o.script, script) })
+	if at < 0 {
+		at = len(p.outputs)
+		p.outputs = append(p.outputs, joint{script: script})
+	}
+	p.outputs[at].pays++
+	p.pays = append(p.pays, pay{amount, at})
+	p.rest -= amount
+	return nil
 }
 
 func holdingOf(net network, h chain.Holding) (holding, error) {
@@ -223,8 +246,9 @@ func (p plan) rate(t terms) (int64, error) {
 // build makes the transaction at a rate. It is pure: the same plan and rate give the same bytes.
 func (p plan) build(rate int64) (chain.Unsigned, error) {
 	s := shape{inputs: len(p.holdings)}
-	for _, one := range p.pays {
-		s.outputs = append(s.outputs, len(one.script))
+	outs := make([]output, len(p.outputs))
+	for i, o := range p.outputs {
+		s.outputs, outs[i].script = append(s.outputs, len(o.script)), o.script
 	}
 	var change int64
 	if p.rest >= dustOf(p.back) {
@@ -239,15 +263,14 @@ func (p plan) build(rate int64) (chain.Unsigned, error) {
 		Holdings: slices.Clone(d.Holdings), Pays: slices.Clone(d.Pays), Anchor: d.Anchor,
 		Rate: sats(rate), Fee: sats(borne + p.rest - change), Change: sats(change),
 	}
-	var outs []output
 	for i, one := range p.pays {
-		net := one.amount - shares[i]
-		if least := dustOf(one.script); net < least {
+		net, out := one.amount-shares[i], &outs[one.output]
+		if least := dustOf(out.script); net < least {
 			return chain.Unsigned{}, fmt.Errorf("payout %s: of %d satoshi its share of the fee is %d, and the network carries %d or more: %w",
 				d.Pays[i].Payout, one.amount, shares[i], least, chain.ErrTooSmall)
 		}
 		u.Pays[i].Net = sats(net)
-		outs = append(outs, output{net, one.script})
+		out.amount += net
 	}
 	if change > 0 {
 		outs = append(outs, output{change, p.back})
@@ -260,13 +283,14 @@ func (p plan) build(rate int64) (chain.Unsigned, error) {
 	return u, nil
 }
 
-// share divides the fee: each payout bears its own output, and an equal part of all else; what is left over by the
-// division, the first ones bear, one satoshi each.
+// share divides the fee: each payout bears its equal part of its output, and of all else; what is left over by the division,
+// the first ones bear, one satoshi each.
 func (p plan) share(rate, fee int64) []int64 {
 	shares := make([]int64, len(p.pays))
 	rest := fee
 	for i, one := range p.pays {
-		shares[i] = rate * int64(outputSize(len(one.script))) / 1000
+		o := p.outputs[one.output]
+		shares[i] = rate * int64(outputSize(len(o.script))) / (1000 * o.pays)
 		rest -= shares[i]
 	}
 	n := int64(len(shares))

@@ -187,6 +187,43 @@ func TestQuorumScanComparesWhatIsFound(t *testing.T) {
 	}
 }
 
+// TestQuorumComparesUses: endpoints must agree on all that a use tells.
+func TestQuorumComparesUses(t *testing.T) {
+	ctx := context.Background()
+	f := chaintest.NewFake("ethereum/1337")
+	f.Mine(1)
+	wei := func(n int64) money.Amount { return money.Of(money.ETH, n) }
+	use := chain.Use{Ticket: "a:1", TxID: "t", From: "a", Out: wei(5), Fee: wei(3)}
+	scan := func(x, y []chain.Use) (chain.Found, error) {
+		a, b := f.Another(), f.Another()
+		a.LieAboutCredits(func(chain.Block, chain.Found) chain.Found { return chain.Found{Uses: x} })
+		b.LieAboutCredits(func(chain.Block, chain.Found) chain.Found { return chain.Found{Uses: y} })
+		return join(t, "ethereum/1337", a, b).Scan(ctx, f.Tip(), chain.Watch{Has: func(string) bool { return true }})
+	}
+	other := chain.Use{Ticket: "a:2", TxID: "u", From: "a", Out: wei(1), Fee: wei(1)}
+	if found, err := scan([]chain.Use{use, other}, []chain.Use{other, use}); err != nil || len(found.Uses) != 2 {
+		t.Errorf("the same uses: %+v, %v", found, err)
+	}
+	for name, alter := range map[string]func(*chain.Use){
+		"ticket": func(u *chain.Use) { u.Ticket = "a:2" }, "txid": func(u *chain.Use) { u.TxID = "u" }, "from": func(u *chain.Use) { u.From = "b" },
+		"failed": func(u *chain.Use) { u.Failed = true }, "out": func(u *chain.Use) { u.Out = wei(6) }, "fee": func(u *chain.Use) { u.Fee = wei(4) },
+	} {
+		altered := use
+		alter(&altered)
+		for _, pair := range [][2][]chain.Use{{{use}, {altered}}, {{altered}, {use}}} {
+			if found, err := scan(pair[0], pair[1]); !errors.Is(err, chain.ErrDisagree) || len(found.Uses) != 0 {
+				t.Errorf("%s: %+v, %v", name, found, err)
+			}
+		}
+	}
+	if _, err := scan([]chain.Use{use}, nil); !errors.Is(err, chain.ErrDisagree) {
+		t.Errorf("a use left out: %v", err)
+	}
+	if _, err := scan([]chain.Use{use}, []chain.Use{use, use}); !errors.Is(err, chain.ErrDisagree) {
+		t.Errorf("a use twice: %v", err)
+	}
+}
+
 // TestQuorumScanOfAnOldBlock: where one endpoint has not its balances any more, the transactions still count, and the rest
 // is left to a later weighing.
 func TestQuorumScanOfAnOldBlock(t *testing.T) {

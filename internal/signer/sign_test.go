@@ -29,7 +29,7 @@ const (
 	shopBTC = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"                     // P2WPKH
 	lateBTC = "bcrt1q5n2k3frgpxces3dsw4qfpqk4kksv0cz96pldxdwxrrw0d5ud5hcqzzx7zt" // P2WSH
 	shopETH = "0x71C7656EC7ab88b098defB751B7401B5f6d8976F"
-	payer   = "bcrt1q0xcqpzrky6eff2g52qdye53xkk9jxkvrh6yhyw"
+	payer   = "mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn" // P2PKH
 )
 
 // A house is a signer with a clock, its addresses, and a hand that writes transactions as a builder does.
@@ -39,7 +39,10 @@ type house struct {
 	s     *Signer
 	clock time.Time
 	own   map[money.Network]map[string][]chain.Released // by merchant
-	n     int
+
+	hand   hand // s itself, or a client of it
+	socket bool
+	hangUp func()
 }
 
 func sat(n int64) money.Amount { return money.Of(money.BTC, n) }
@@ -70,17 +73,22 @@ func newHouse(t testing.TB, p Policy) *house {
 
 func (h *house) reopen() {
 	h.t.Helper()
+	if h.socket {
+		h.hangUp()
+		defer h.overSocket()
+	}
 	if h.s != nil {
 		if err := h.s.Close(); err != nil {
 			h.t.Fatal(err)
 		}
 	}
 	h.s = open(h.t, h.o)
+	h.hand = h.s
 }
 
 func (h *house) register(merchant string, n money.Network, to string) chain.Destination {
 	h.t.Helper()
-	d, err := h.s.Register(context.Background(), chain.Destination{Merchant: merchant, Network: n, Address: to})
+	d, err := h.hand.Register(context.Background(), chain.Destination{Merchant: merchant, Network: n, Address: to})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -90,7 +98,7 @@ func (h *house) register(merchant string, n money.Network, to string) chain.Dest
 func (h *house) branch(merchant string) uint32 { return 5 + uint32(strings.Index("AB", merchant[5:])) }
 
 func (h *house) sign(u chain.Unsigned) (chain.Signed, error) {
-	return h.s.Sign(context.Background(), u)
+	return h.hand.Sign(context.Background(), u)
 }
 
 func (h *house) must(u chain.Unsigned) chain.Signed {
@@ -292,8 +300,8 @@ func refused(t testing.TB, what string, err error) {
 func TestPayoutsToOneReceiver(t *testing.T) {
 	h := newHouse(t, DefaultPolicy(false))
 	claimed := func(spend string) chain.Unsigned {
-		return h.btc(spend, 1, 600, []chain.Holding{h.coin("SHOP-A", len(spend), 300_000)}, pay(spend+"-1", chain.CauseRefund, payer, sat(90_000)),
-			pay(spend+"-2", chain.CauseRefund, shopBTC, sat(80_000)), pay(spend+"-3", chain.CauseRefund, payer, sat(70_000)))
+		return h.btc(spend, 1, 600, []chain.Holding{h.coin("SHOP-A", len(spend), 300_000)}, pay(spend+"-1", chain.CauseRefund, lateBTC, sat(90_000)),
+			pay(spend+"-2", chain.CauseRefund, shopBTC, sat(80_000)), pay(spend+"-3", chain.CauseRefund, lateBTC, sat(70_000)))
 	}
 	good := claimed("S")
 	p, err := readPartial(good.Raw)
@@ -304,10 +312,13 @@ func TestPayoutsToOneReceiver(t *testing.T) {
 		t.Fatalf("outputs %+v", got)
 	}
 	for name, alter := range map[string]func(tx *wire.MsgTx){
-		"a satoshi more":     func(tx *wire.MsgTx) { tx.TxOut[0].Value++; tx.TxOut[2].Value-- },
-		"a satoshi less":     func(tx *wire.MsgTx) { tx.TxOut[0].Value--; tx.TxOut[2].Value++ },
-		"to the other":       func(tx *wire.MsgTx) { tx.TxOut[0].Value--; tx.TxOut[1].Value++ },
-		"in two outputs":     func(tx *wire.MsgTx) { tx.TxOut[0].Value -= 69_800; tx.AddTxOut(wire.NewTxOut(69_800, tx.TxOut[0].PkScript)) },
+		"a satoshi more": func(tx *wire.MsgTx) { tx.TxOut[0].Value++; tx.TxOut[2].Value-- },
+		"a satoshi less": func(tx *wire.MsgTx) { tx.TxOut[0].Value--; tx.TxOut[2].Value++ },
+		"to the other":   func(tx *wire.MsgTx) { tx.TxOut[0].Value--; tx.TxOut[1].Value++ },
+		"in two outputs": func(tx *wire.MsgTx) {
+			tx.TxOut[0].Value -= 69_800
+			tx.AddTxOut(wire.NewTxOut(69_800, tx.TxOut[0].PkScript))
+		},
 		"in the other order": func(tx *wire.MsgTx) { tx.TxOut[0], tx.TxOut[1] = tx.TxOut[1], tx.TxOut[0] },
 	} {
 		u := claimed("S" + name)

@@ -50,6 +50,7 @@ func RunBuilder(t *testing.T, h SpendHarness) {
 		{"paid once", true, spendPaid},
 		{"change comes back", h.Change, spendChange},
 		{"several payouts and holdings", h.Change, spendMany},
+		{"several payouts to one receiver", h.Change, spendBatch},
 		{"reorganised away and back", true, spendReorganised},
 		{"replaced by the next version", true, spendReplaced},
 		{"sent again", true, spendAgain},
@@ -205,9 +206,13 @@ func (p *purse) expectUsed(u chain.Unsigned, s chain.Signed) {
 			p.t.Errorf("use %+v, sent %s", use, s.TxID)
 		}
 	}
+	nets := map[string]money.Amount{}
 	for _, pay := range u.Pays {
-		if got := p.explained(pay.To); !got.Equal(pay.Net) {
-			p.t.Errorf("%s got %s, net %s", pay.To, got, pay.Net)
+		nets[pay.To] = money.Sum(p.h.Network.Coin(), nets[pay.To], pay.Net)
+	}
+	for to, net := range nets {
+		if got := p.explained(to); !got.Equal(net) {
+			p.t.Errorf("%s got %s, net %s", to, got, net)
 		}
 	}
 }
@@ -285,6 +290,20 @@ func spendChange(t *testing.T, h SpendHarness) {
 func spendMany(t *testing.T, h SpendHarness) {
 	p := fund(t, h, 5)
 	u, s := p.build(p.draft(p.holdings(), units(h.Harness, fundMicros), units(h.Harness, 2*fundMicros), units(h.Harness, fundMicros/3)))
+	p.send(s)
+	p.mine(1)
+	p.expectUsed(u, s)
+}
+
+func spendBatch(t *testing.T, h SpendHarness) {
+	p := fund(t, h, 6)
+	one := units(h.Harness, fundMicros)
+	d := p.draft(p.holdings(), one, one, one)
+	for i, to := range []string{p.to[1], p.to[0], p.to[1]} {
+		d.Pays = append(d.Pays, d.Pays[i])
+		d.Pays[3+i].Payout, d.Pays[3+i].To = fmt.Sprintf("payout-%d", 3+i), to
+	}
+	u, s := p.build(d)
 	p.send(s)
 	p.mine(1)
 	p.expectUsed(u, s)
