@@ -11,11 +11,12 @@ ALTER TABLE address
     ADD COLUMN nonce BIGINT NOT NULL DEFAULT 0 CHECK (nonce >= 0),
     DROP CONSTRAINT address_check,
     ADD CONSTRAINT address_owned CHECK (state = 'given' OR invoice_id IS NULL),
-    ADD CONSTRAINT address_weight CHECK (laden = (wallet <> 0));
+    ADD CONSTRAINT address_weight CHECK (laden = (wallet <> 0)),
+    ADD CONSTRAINT address_laden_given CHECK (NOT laden OR state = 'given');
 DROP INDEX address_invoice;
 CREATE UNIQUE INDEX address_invoice ON address (invoice_id, network) WHERE invoice_id IS NOT NULL;
-CREATE INDEX address_laden ON address (merchant_id, network, address) WHERE state = 'given' AND laden;
-CREATE INDEX address_receiving ON address (merchant_id, network, given_at, n) WHERE state = 'given' AND invoice_id IS NULL;
+CREATE INDEX address_laden ON address (merchant_id, network, address) WHERE laden;
+CREATE INDEX address_receiving ON address (merchant_id, network, given_at, n) WHERE given_at > 0 AND invoice_id IS NULL;
 
 ALTER TABLE deposit
     ADD COLUMN account TEXT COLLATE "C",

@@ -27,7 +27,8 @@ CREATE TABLE address_new (
     UNIQUE (merchant_id, network, idx),
     CHECK (state = 'given' OR invoice_id IS NULL),
     CHECK ((state = 'given') = (given_at > 0)),
-    CHECK ((laden <> 0) = (wallet <> '0'))
+    CHECK ((laden <> 0) = (wallet <> '0')),
+    CHECK (NOT laden OR state = 'given')
 ) STRICT;
 INSERT INTO address_new (
     n, network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev
@@ -41,8 +42,8 @@ CREATE INDEX address_free ON address (merchant_id, network, idx) WHERE state = '
 CREATE INDEX address_epoch ON address (epoch) WHERE state = 'free';
 CREATE INDEX address_hot ON address (network, hot_until) WHERE state = 'given';
 CREATE INDEX address_released ON address (network, released_at, address);
-CREATE INDEX address_laden ON address (merchant_id, network, address) WHERE state = 'given' AND laden;
-CREATE INDEX address_receiving ON address (merchant_id, network, given_at, n) WHERE state = 'given' AND invoice_id IS NULL;
+CREATE INDEX address_laden ON address (merchant_id, network, address) WHERE laden;
+CREATE INDEX address_receiving ON address (merchant_id, network, given_at, n) WHERE given_at > 0 AND invoice_id IS NULL;
 
 CREATE TABLE deposit_new (
     n INTEGER PRIMARY KEY,
