@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -14,7 +13,7 @@ import (
 	"github.com/pipe-pg/pipe/internal/payment"
 )
 
-// A FeeReader tells what payouts cost now. Every chain.Builder is one. Error: chain.ErrBlind where the node cannot say.
+// A FeeReader tells what payouts cost now. Every chain.Builder is one. An error means that nobody can say just now.
 type FeeReader interface {
 	Fees(ctx context.Context) (chain.Fees, error)
 }
@@ -266,8 +265,9 @@ func (d *Desk) WithdrawalCost(ctx context.Context, a AskWithdrawal) (Cost, error
 	}
 	var fees chain.Fees
 	if reader, ok := d.Fees[a.Network]; ok {
-		if fees, err = reader.Fees(ctx); err != nil && !errors.Is(err, chain.ErrBlind) {
-			return c, fmt.Errorf("ask %s for fees: %w", a.Network, err)
+		if fees, err = reader.Fees(ctx); err != nil {
+			d.Log.WarnContext(ctx, "fees are not known just now", "network", a.Network, "error", err)
+			fees = chain.Fees{}
 		}
 	}
 	tickets := 0
