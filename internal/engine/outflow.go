@@ -18,6 +18,9 @@ import (
 func (w *Watcher) ours(tx Tx, uses []chain.Use) (map[string]payment.Spend, error) {
 	all := map[string]payment.Spend{}
 	for _, u := range uses {
+		if err := w.Recovery.met(tx, u.TxID); err != nil {
+			return nil, err
+		}
 		s, err := tx.TicketSpend(w.Net.Network, string(u.Ticket))
 		if errors.Is(err, payment.ErrAbsent) {
 			continue

@@ -24,6 +24,8 @@ type Payer struct {
 	Builder chain.Builder
 	Hand    Hand
 	Rules   PayRules
+	// Recovery takes in what an older copy of the store has lost, before anything new is paid; nil: nothing was.
+	Recovery *Recovery
 	Render  Renderer
 	Log     *slog.Logger
 	// At is called as each step begins, for progress and for tests that kill the process there. nil: nobody asks.
@@ -82,6 +84,9 @@ func (p *Payer) teller() teller { return teller{p.Nets, p.Render} }
 
 // Step opens what is due, plans what is open, and moves every spend on that is due. One failing payout stops no other.
 func (p *Payer) Step(ctx context.Context) error {
+	if done, err := p.recover(ctx); err != nil || !done {
+		return errors.Join(err, p.Advance(ctx))
+	}
 	halted, err := p.halted(ctx)
 	if err != nil {
 		return err
@@ -94,6 +99,23 @@ func (p *Payer) Step(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("ask %s for fees: %w", p.Net.Network, err), p.Advance(ctx))
 	}
 	return errors.Join(p.Open(ctx), p.Plan(ctx), p.Advance(ctx))
+}
+
+// recover takes in spends that the store has lost; false while some are left.
+func (p *Payer) recover(ctx context.Context) (bool, error) {
+	if p.Recovery == nil || p.Recovery.Done(p.Net.Network) {
+		return true, nil
+	}
+	caughtUp := false
+	err := p.Store.View(ctx, func(tx Tx) error {
+		s, err := networkState(tx, p.Net.Network)
+		caughtUp = err == nil && s.Trouble == "" && p.Recovery.since(tx.Now()).Before(s.Sight)
+		return err
+	})
+	if err == nil {
+		err = p.Recovery.Step(ctx, p.Net.Network, caughtUp)
+	}
+	return err == nil && p.Recovery.Done(p.Net.Network), err
 }
 
 func (p *Payer) halted(ctx context.Context) (halted bool, err error) {

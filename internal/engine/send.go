@@ -296,7 +296,7 @@ func (p *Payer) tellSent(tx Tx, s payment.Spend, v payment.Version) error {
 
 // stuck tells whether a version has waited so long for a block that the next one is due.
 func (p *Payer) stuck(v payment.Version) bool {
-	return v.Number < MaxVersions && p.Rules.BumpAfter > 0 && p.now.Sub(v.SentAt) >= p.Rules.BumpAfter
+	return v.Number < MaxVersions && len(v.Shares) > 0 && !v.Lost() && p.Rules.BumpAfter > 0 && p.now.Sub(v.SentAt) >= p.Rules.BumpAfter
 }
 
 // bump builds the next version: the same payouts, tickets and anchor, at a higher rate. Where the ceiling or the amount does

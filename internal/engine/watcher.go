@@ -24,6 +24,9 @@ type Watcher struct {
 	Render Renderer
 	Log    *slog.Logger
 
+	// Recovery knows the spends that an older copy of the store has lost; nil: none were.
+	Recovery *Recovery
+
 	set      *watchSet
 	tickets  *ticketSet
 	pending  map[string]time.Time // refs seen outside blocks that the store knows, and when it was told last

@@ -76,6 +76,12 @@ type Version struct {
 	SentAt   time.Time // zero: not yet
 }
 
+// Lost tells whether only its signed bytes are known: the store lost the rest, so no further version can be made from it.
+func (v Version) Lost() bool { return string(v.Unsigned) == LostVersion }
+
+// LostVersion stands for an unsigned version that the store has lost.
+const LostVersion = "{}"
+
 // A Share is what a payout gets out of a version.
 type Share struct {
 	PayoutID ID           `json:"payout"`
