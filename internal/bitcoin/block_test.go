@@ -416,5 +416,16 @@ func FuzzDecodeTx(f *testing.F) {
 		if err == nil && err2 == nil && tx.id != [32]byte(lib.TxHash()) {
 			t.Fatalf("id %x, library says %x", tx.id, lib.TxHash())
 		}
+		if err == nil && err2 == nil {
+			points := slices.Collect(tx.points())
+			if len(points) != len(lib.TxIn) {
+				t.Fatalf("%d inputs, library says %d", len(points), len(lib.TxIn))
+			}
+			for i, in := range lib.TxIn {
+				if string(appendTicket(nil, points[i])) != in.PreviousOutPoint.String() {
+					t.Fatalf("input %d is %x, library says %s", i, points[i], in.PreviousOutPoint)
+				}
+			}
+		}
 	})
 }

@@ -40,6 +40,7 @@ func (r *Reader) Check(ctx context.Context) chain.Checkup {
 	}
 	r.checkNetwork(ctx, &c)
 	r.checkMempool(ctx, &c)
+	r.checkSending(ctx, &c)
 	return c
 }
 
@@ -87,6 +88,24 @@ func (r *Reader) checkMempool(ctx context.Context, c *chain.Checkup) {
 		c.Add(chain.Warn, "mempool is still loading", "wait; payments show late meanwhile")
 	default:
 		c.Add(chain.Fine, fmt.Sprintf("mempool of %d transactions", pool.Size), "")
+	}
+}
+
+// checkSending tells whether payouts can be built and sent.
+func (r *Reader) checkSending(ctx context.Context, c *chain.Checkup) {
+	const cure = "allow estimatesmartfee, sendrawtransaction and getmempoolentry to this user (rpcwhitelist); without them payouts wait"
+	rate, err := r.estimate(ctx, DefaultTarget)
+	switch {
+	case err != nil:
+		c.Add(chain.Warn, err.Error(), cure)
+	case rate == 0 && !chain.IsDev(r.net.name):
+		c.Add(chain.Warn, "node has no fee estimate", "payouts wait for one; it needs some hours with a mempool, so blocksonly=1 must not be set")
+	case rate > 0:
+		c.Add(chain.Fine, fmt.Sprintf("fee estimate of %d satoshi per 1,000 virtual bytes", rate), "")
+	}
+	var none string
+	if err := r.node.call(ctx, &none, "sendrawtransaction", "00"); !hasCode(err, codeDeserialization) { // what every node refuses to decode
+		c.Add(chain.Warn, fmt.Sprintf("sendrawtransaction does not answer as it should: %v", err), cure)
 	}
 }
 

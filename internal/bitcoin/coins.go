@@ -101,6 +101,9 @@ func (r *Reader) scanSet(ctx context.Context, addresses []string) ([]Coin, uint6
 		Unspents []unspent `json:"unspents"`
 	}
 	if err := r.node.slow(ctx, &answer, "scantxoutset", "start", objects); err != nil {
+		if ctx.Err() != nil {
+			err = errors.Join(err, r.stopScan(ctx))
+		}
 		return nil, 0, blind(err)
 	}
 	if !answer.Success {
@@ -121,6 +124,15 @@ func (r *Reader) scanSet(ctx context.Context, addresses []string) ([]Coin, uint6
 		}
 	}
 	return found, answer.Height, nil
+}
+
+// stopScan ends the scan of a caller who gave up, which would keep the node from the next one.
+func (r *Reader) stopScan(ctx context.Context) error {
+	var was bool
+	if err := r.node.call(context.WithoutCancel(ctx), &was, "scantxoutset", "abort"); err != nil {
+		return fmt.Errorf("stop scan: %w", err)
+	}
+	return nil
 }
 
 func (u unspent) coin(tell *teller) (Coin, error) {

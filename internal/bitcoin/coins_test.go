@@ -2,6 +2,7 @@ package bitcoin_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -152,5 +153,32 @@ func TestFindCoinsOfANodeThatLies(t *testing.T) {
 		if s, err := r.FindCoins(t.Context(), slices.Values(none)); err == nil {
 			t.Errorf("addresses %q: %+v", none, s)
 		}
+	}
+}
+
+// TestFindCoinsOfACallerWhoGivesUp: the node is told to stop.
+func TestFindCoinsOfACallerWhoGivesUp(t *testing.T) {
+	q := newQuoter(t)
+	r := open(t, q.server.URL)
+	ctx, cancel := context.WithCancel(t.Context())
+	stopped := make(chan bool, 1)
+	q.lie(func(asked question, a *answer) {
+		switch {
+		case asked.Method != "scantxoutset":
+			q.answer(asked, a)
+		case asked.Params[0] == "abort":
+			stopped <- true
+			a.Result = []byte("true")
+		default:
+			cancel()
+		}
+	}, nil)
+	if s, err := r.FindCoins(ctx, slices.Values([]string{newWallet(t).address})); err == nil || len(s.Coins) != 0 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	select {
+	case <-stopped:
+	default:
+		t.Error("the node was not told to stop")
 	}
 }

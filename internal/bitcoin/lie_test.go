@@ -627,6 +627,21 @@ func TestCheckTellsWhatToDo(t *testing.T) {
 	if warned != 2 {
 		t.Errorf("%+v", report)
 	}
+	l.lie(func(q question, a *answer) {
+		if q.Method == "sendrawtransaction" || q.Method == "estimatesmartfee" {
+			*a = answer{Error: refusal(-32601, "Method not found"), ID: a.ID}
+		}
+	}, nil)
+	report = open(t, l.server.URL).Check(context.Background())
+	warned = 0
+	for _, f := range report.Findings {
+		if f.Level == chain.Warn && strings.Contains(f.Cure, "rpcwhitelist") {
+			warned++
+		}
+	}
+	if warned != 2 {
+		t.Errorf("a node that lets nobody send: %+v", report)
+	}
 	if err := c.Pause(context.Background()); err != nil {
 		t.Fatal(err)
 	}
