@@ -55,6 +55,9 @@ func (v payoutJSON) words() string {
 	case v.Held != payment.HoldNone:
 		return string(v.State) + ": " + held(v.Held)
 	}
+	if v.State == payment.PayoutDone && v.To == "" {
+		return "done: kept in the wallet"
+	}
 	return string(v.State)
 }
 

@@ -41,14 +41,31 @@ func (a *App) openDesk(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	fees, err := a.fees()
+	if err != nil {
+		return err
+	}
 	a.Desk = &engine.Desk{
 		Store: a.ports.store, Rates: prices{a.board}, Sender: a.ports.sender, Render: webhook.Render, Sealer: seal, Nets: a.Nets, Lookers: look,
 		MaxPrice: map[money.Currency]money.Amount{
 			money.KRW: money.Of(money.KRW, a.Config.MaxPriceKRW), money.USD: money.Of(money.USD, a.Config.MaxPriceUSD*100),
 		},
-		InsecureURLs: a.Config.InsecureURLs, Room: a.room, Log: a.log,
+		Fees: fees, InsecureURLs: a.Config.InsecureURLs, Room: a.room, Log: a.log,
 	}
 	return nil
+}
+
+// fees tell what withdrawals would cost. They are builders of their own: the desk makes and sends nothing.
+func (a *App) fees() (map[money.Network]engine.FeeReader, error) {
+	all := map[money.Network]engine.FeeReader{}
+	for _, n := range a.Nets {
+		b, err := a.Config.builder(n.Network, a.opts.Now, a.log)
+		if err != nil {
+			return nil, fmt.Errorf("set up fees of %s: %w", n.Network, err)
+		}
+		all[n.Network] = b
+	}
+	return all, nil
 }
 
 // someSecret is a sealed secret that the database holds, nil where it has none yet.
