@@ -11,6 +11,7 @@ type Marks struct {
 	Journal string
 	Epoch   uint64
 	Lanes   []Mark // sorted by branch and network
+	Stamp   string // what the store said last to remember it by; "" for nothing
 }
 
 // A Mark says that every index below Next of a merchant's branch may have left the signer on that network.

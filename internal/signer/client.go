@@ -227,6 +227,16 @@ func (c *Client) Marks(ctx context.Context) (chain.Marks, error) {
 	return answered[chain.Marks](ctx, c.line, "marks", none{})
 }
 
+// Released is Signer.Released.
+func (c *Client) Released(ctx context.Context, w chain.Want, from uint32) (chain.Batch, error) {
+	return answered[chain.Batch](ctx, c.line, "released", releasedRequest{w, from})
+}
+
+// Stamp is Signer.Stamp.
+func (c *Client) Stamp(ctx context.Context, text string) error {
+	return c.line.call(ctx, "stamp", text, nil)
+}
+
 // NewEpoch is Signer.NewEpoch.
 func (c *Client) NewEpoch(ctx context.Context) (uint64, error) {
 	return answered[uint64](ctx, c.line, "epoch", none{})

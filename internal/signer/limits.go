@@ -14,6 +14,8 @@ const (
 	// RestoreGap is how many addresses further a restored seed goes on when its journal is lost, and how far a scan from
 	// the seed looks behind the last address it found used.
 	RestoreGap = 10_000
+	// MaxStamp is the longest stamp, in bytes.
+	MaxStamp = 128
 	// MaxMerchant is the longest merchant id, in bytes of printable ASCII.
 	MaxMerchant = 128
 	// MaxNetwork is the longest name of a network, in bytes.

@@ -34,7 +34,11 @@ func houseMethods() map[string]handler {
 	return map[string]handler{
 		"release": serving(func(ctx context.Context, s *Signer, q chain.Want) (any, error) { return s.Release(ctx, q) }),
 		"marks":   serving(func(ctx context.Context, s *Signer, _ none) (any, error) { return s.Marks(ctx) }),
-		"epoch":   serving(func(ctx context.Context, s *Signer, _ none) (any, error) { return s.NewEpoch(ctx) }),
+		"released": serving(func(ctx context.Context, s *Signer, q releasedRequest) (any, error) {
+			return s.Released(ctx, q.Want, q.From)
+		}),
+		"stamp": serving(func(ctx context.Context, s *Signer, text string) (any, error) { return none{}, s.Stamp(ctx, text) }),
+		"epoch": serving(func(ctx context.Context, s *Signer, _ none) (any, error) { return s.NewEpoch(ctx) }),
 		"sign": serving(func(ctx context.Context, s *Signer, q wireUnsigned) (any, error) {
 			u, err := q.unsigned()
 			if err != nil {

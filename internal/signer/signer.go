@@ -315,7 +315,9 @@ func (s *Signer) Marks(ctx context.Context) (chain.Marks, error) {
 	slices.SortFunc(m.Lanes, func(x, y chain.Mark) int {
 		return cmp.Or(cmp.Compare(x.Branch, y.Branch), cmp.Compare(x.Network, y.Network))
 	})
-	return m, nil
+	var err error
+	m.Stamp, err = s.stamp()
+	return m, err
 }
 
 // NewEpoch begins the next epoch, durably, and gives its number. It is for a store that was found behind the marks: what

@@ -323,6 +323,10 @@ type (
 		After string `json:"after"`
 		Limit int    `json:"limit"`
 	}
+	releasedRequest struct {
+		Want chain.Want `json:"want"`
+		From uint32     `json:"from"`
+	}
 	leaseRequest struct {
 		Instance string `json:"instance"`
 	}
