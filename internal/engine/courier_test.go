@@ -329,7 +329,7 @@ func TestAuditFinds(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				d := payment.Deposit{ID: tx.NewID(), InvoiceID: id, Network: btcNet, Ref: "ghost:1", Address: a.Address, Amount: money.Of(money.BTC, 7), State: payment.Mined,
+				d := payment.Deposit{ID: tx.NewID(), InvoiceID: id, Account: ledger.Invoice(string(id)), Network: btcNet, Ref: "ghost:1", Address: a.Address, Amount: money.Of(money.BTC, 7), State: payment.Mined,
 					SeenAt: tx.Now(), Height: cursor.Height, BlockHash: cursor.Hash, BlockTime: cursor.Time}
 				if err := tx.AddDeposit(d); err != nil {
 					return err

@@ -139,6 +139,44 @@ func (s faultySigner) NewEpoch(ctx context.Context) (e uint64, err error) {
 	return e, err
 }
 
+type faultyHand struct {
+	f *faults
+	h engine.Hand
+}
+
+func (h faultyHand) Sign(ctx context.Context, u chain.Unsigned) (s chain.Signed, err error) {
+	err = h.f.call("Sign", func() (err error) { s, err = h.h.Sign(ctx, u); return err })
+	return s, err
+}
+
+func (h faultyHand) Void(ctx context.Context, spend string) error {
+	return h.f.call("Void", func() error { return h.h.Void(ctx, spend) })
+}
+
+func (h faultyHand) Register(ctx context.Context, d chain.Destination) (is chain.Destination, err error) {
+	err = h.f.call("Register", func() (err error) { is, err = h.h.Register(ctx, d); return err })
+	return is, err
+}
+
+type faultyBuilder struct {
+	f *faults
+	b chain.Builder
+}
+
+func (b faultyBuilder) Fees(ctx context.Context) (fees chain.Fees, err error) {
+	err = b.f.call("Fees", func() (err error) { fees, err = b.b.Fees(ctx); return err })
+	return fees, err
+}
+
+func (b faultyBuilder) Build(ctx context.Context, d chain.Draft) (u chain.Unsigned, err error) {
+	err = b.f.call("Build", func() (err error) { u, err = b.b.Build(ctx, d); return err })
+	return u, err
+}
+
+func (b faultyBuilder) Broadcast(ctx context.Context, raw []byte) error {
+	return b.f.call("Broadcast", func() error { return b.b.Broadcast(ctx, raw) })
+}
+
 type faultySender struct {
 	f *faults
 	s engine.Sender

@@ -20,6 +20,7 @@ import (
 	"github.com/pipe-pg/pipe/internal/engine"
 	"github.com/pipe-pg/pipe/internal/money"
 	"github.com/pipe-pg/pipe/internal/payment"
+	"github.com/pipe-pg/pipe/internal/pgtest"
 	"github.com/pipe-pg/pipe/internal/store"
 	"github.com/pipe-pg/pipe/internal/webhook"
 )
@@ -157,13 +158,17 @@ type rig struct {
 	eth    *chaintest.Fake
 	shop   *shop
 	vault  *vault
+	hand   *chaintest.Hand
 	rates  *rates
 	faults *faults
 	errors *strings.Builder
 
 	store   *store.Store
+	url     string // of the database
 	desk    *engine.Desk
 	nets    map[money.Currency]engine.Net
+	payer   map[money.Currency]*engine.Payer
+	at      func(engine.PayStep)
 	watch   map[money.Currency]*engine.Watcher
 	pool    *engine.Pool
 	courier *engine.Courier
@@ -187,37 +192,11 @@ var prototype = sync.OnceValues(func() (p struct {
 		return p, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if _, _, err := store.Migrate(context.Background(), "sqlite:"+filepath.Join(dir, "pipe.db"), slog.New(slog.DiscardHandler)); err != nil {
-		return p, err
-	}
 	r := bareRig(nil, dir)
-	if err := r.start(); err != nil {
+	if err := r.settle(); err != nil {
 		return p, err
 	}
-	ctx := context.Background()
-	if p.merchant, err = r.desk.AddMerchant(ctx, "Shop"); err != nil {
-		return p, err
-	}
-	name, origins := "App", []string{"https://shop.example"}
-	made, err := r.desk.AddApplication(ctx, p.merchant.ID, engine.Change{Name: &name, Origins: &origins, Settings: func(s *payment.Settings) {
-		s.Depths = []payment.DepthRule{{Coin: money.BTC, Depth: payment.Depth{Blocks: 2}}, {Coin: money.ETH, Depth: payment.Depth{Blocks: 3}}}
-	}})
-	if err != nil {
-		return p, err
-	}
-	p.app = made.Application
-	if err := r.pool.Step(ctx); err != nil {
-		return p, err
-	}
-	r.firstBlocks()
-	for _, w := range r.watch {
-		for range 3 {
-			if err := w.Follow(ctx); err != nil {
-				return p, err
-			}
-		}
-	}
-	p.vault = r.vault.next
+	p.merchant, p.app, p.vault = r.merchant, r.app, r.vault.next
 	if err := r.store.Close(); err != nil {
 		return p, err
 	}
@@ -225,11 +204,61 @@ var prototype = sync.OnceValues(func() (p struct {
 	return p, err
 })
 
+// settle makes what every rig begins as, in an empty database.
+func (r *rig) settle() (err error) {
+	ctx := context.Background()
+	if _, _, err := store.Migrate(ctx, r.url, slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
+	if err := r.start(); err != nil {
+		return err
+	}
+	if r.merchant, err = r.desk.AddMerchant(ctx, "Shop"); err != nil {
+		return err
+	}
+	name, origins := "App", []string{"https://shop.example"}
+	made, err := r.desk.AddApplication(ctx, r.merchant.ID, engine.Change{Name: &name, Origins: &origins, Settings: func(s *payment.Settings) {
+		s.Depths = []payment.DepthRule{{Coin: money.BTC, Depth: payment.Depth{Blocks: 2}}, {Coin: money.ETH, Depth: payment.Depth{Blocks: 3}}}
+	}})
+	if err != nil {
+		return err
+	}
+	r.app = made.Application
+	if err := r.pool.Step(ctx); err != nil {
+		return err
+	}
+	r.firstBlocks()
+	for _, w := range r.watch {
+		for range 3 {
+			if err := w.Follow(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// newPostgresRig is a newRig whose database is one of PostgreSQL's.
+func newPostgresRig(t testing.TB) *rig {
+	t.Helper()
+	r := bareRig(t, "")
+	r.url = pgtest.URL(t)
+	r.must(r.settle())
+	t.Cleanup(func() {
+		if err := r.store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	r.follow()
+	return r
+}
+
 // bareRig is a rig whose process was not started yet.
 func bareRig(t testing.TB, dir string) *rig {
 	return &rig{
 		TB: t, dir: dir, clock: &clock{now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)},
 		btc: chaintest.NewFake(btcNet), eth: chaintest.NewFake(ethNet), shop: &shop{}, faults: &faults{}, errors: &strings.Builder{},
+		url: "sqlite:" + filepath.Join(dir, "pipe.db"), hand: chaintest.NewHand(),
 		vault: &vault{next: map[string]chain.Mark{}}, rates: &rates{text: map[money.Currency]string{money.BTC: "50000", money.ETH: "2500"}},
 	}
 }
@@ -290,7 +319,7 @@ func (r *rig) boot() {
 func (r *rig) start() error {
 	log := slog.New(slog.NewTextHandler(r.errors, &slog.HandlerOptions{Level: slog.LevelError}))
 	s, err := store.Open(context.Background(), store.Options{
-		URL: "sqlite:" + filepath.Join(r.dir, "pipe.db"), Now: r.clock.Now, Logger: log, RunTwice: true,
+		URL: r.url, Now: r.clock.Now, Logger: log, RunTwice: true,
 		Fatal: func(err error) { r.Errorf("store is lost: %v", err) },
 	})
 	if err != nil {
@@ -305,7 +334,7 @@ func (r *rig) start() error {
 			return strings.ToLower(text), nil
 		}
 	}
-	base := engine.Net{MaxBlind: 5 * time.Minute, DropAfter: 10 * time.Minute, ForgetAfter: 3 * time.Hour, BreakerDepth: 3, BlockTime: time.Minute}
+	base := engine.Net{Final: payment.Depth{Blocks: 4}, Retry: 10 * time.Second, MaxBlind: 5 * time.Minute, DropAfter: 10 * time.Minute, ForgetAfter: 3 * time.Hour, BreakerDepth: 3, BlockTime: time.Minute}
 	btc, eth := base, base
 	btc.Network, btc.ParseAddress = btcNet, parse("bcrt1")
 	eth.Network, eth.ParseAddress, eth.Accounts, eth.MaxAhead = ethNet, parse("0x"), true, engine.MaxSkew
@@ -317,8 +346,9 @@ func (r *rig) start() error {
 		Store: wrapped, Rates: r.rates, Sender: sender, Render: webhook.Render, Sealer: plain{}, Nets: r.nets, Log: log,
 		MaxPrice: map[money.Currency]money.Amount{money.KRW: money.Of(money.KRW, 1_000_000_000), money.USD: money.Of(money.USD, 100_000_000)},
 	}
-	r.watch = map[money.Currency]*engine.Watcher{}
+	r.watch, r.payer = map[money.Currency]*engine.Watcher{}, map[money.Currency]*engine.Payer{}
 	for coin, n := range r.nets {
+		r.payer[coin] = r.newPayer(coin, wrapped, faultyHand{r.faults, r.hand}, faultyBuilder{r.faults, r.chain(coin)})
 		r.watch[coin] = &engine.Watcher{Store: wrapped, Reader: readers[n.Network], Net: n, Nets: r.nets, Render: webhook.Render, Log: log}
 	}
 	r.pool = &engine.Pool{Store: wrapped, Signer: faultySigner{r.faults, r.vault}, Nets: r.nets, Log: log}
@@ -329,6 +359,26 @@ func (r *rig) start() error {
 	r.clerk = &engine.Clerk{Store: wrapped, Rates: r.rates, Nets: r.nets, Render: webhook.Render, Log: log}
 	r.auditor = &engine.Auditor{Store: s, Readers: map[money.Network]chain.Reader{btcNet: r.btc, ethNet: r.eth}, Nets: r.nets}
 	return nil
+}
+
+// rules are the operator's limits in rigs.
+func rules(coin money.Currency) engine.PayRules {
+	rules := engine.PayRules{MaxRate: money.Of(money.BTC, 300_000), FeeShare: 50_000, BumpAfter: 30 * time.Minute, Resend: 10 * time.Minute, Batch: 50}
+	if coin == money.ETH {
+		rules.MaxRate, rules.BumpAfter, rules.Batch = money.Of(money.ETH, 300_000_000_000), 3*time.Minute, 1
+	}
+	return rules
+}
+
+func (r *rig) newPayer(coin money.Currency, s engine.Store, h engine.Hand, b chain.Builder) *engine.Payer {
+	return &engine.Payer{
+		Store: s, Net: r.nets[coin], Nets: r.nets, Builder: b, Hand: h, Rules: rules(coin), Render: webhook.Render,
+		Log: slog.New(slog.NewTextHandler(r.errors, &slog.HandlerOptions{Level: slog.LevelError})), At: func(s engine.PayStep) {
+			if r.at != nil {
+				r.at(s)
+			}
+		},
+	}
 }
 
 func (r *rig) must(err error) {

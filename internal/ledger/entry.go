@@ -37,6 +37,9 @@ func (a Account) Outside() bool { return a == World || strings.HasPrefix(string(
 // IsWallet tells whether it is a merchant's wallet.
 func (a Account) IsWallet() bool { return strings.HasPrefix(string(a), "wallet/") }
 
+// Payout is the id of the payout that the account is of; false for other accounts.
+func (a Account) Payout() (id string, ok bool) { return strings.CutPrefix(string(a), "payout/") }
+
 // Known tells whether the account is of a kind that exists.
 func (a Account) Known() bool {
 	kind, id, _ := strings.Cut(string(a), "/")

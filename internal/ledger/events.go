@@ -136,3 +136,13 @@ func ReverseSpend(s Spend) Entry {
 	}
 	return e
 }
+
+// Spend is the id of the spend that an entry books or takes back; false for other entries.
+func (e Entry) Spend() (id string, ok bool) {
+	id, ok = strings.CutPrefix(e.Key, "spend/")
+	if !ok {
+		return "", false
+	}
+	id, _, _ = strings.Cut(id, "/")
+	return id, true
+}
