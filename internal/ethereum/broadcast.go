@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
-	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -36,21 +35,11 @@ func (b *Builder) Broadcast(ctx context.Context, raw []byte) error {
 	if _, err := types.Sender(types.LatestSignerForChainID(new(big.Int).Set(b.chainID)), t); err != nil {
 		return fmt.Errorf("broadcast: recover sender: %w", err)
 	}
-	errs := make([]error, len(b.nodes))
-	var wait sync.WaitGroup
-	for i, n := range b.nodes {
-		wait.Go(func() { errs[i] = n.send(ctx, t.Hash(), raw) })
+	took, err := askNodes(ctx, b, func(ctx context.Context, n *Node) (struct{}, error) { return struct{}{}, n.send(ctx, t.Hash(), raw) })
+	if len(took) > 0 {
+		return nil
 	}
-	wait.Wait()
-	rejected := false
-	for _, err := range errs {
-		if err == nil {
-			return nil
-		}
-		rejected = rejected || errors.Is(err, chain.ErrRejected)
-	}
-	err := errors.Join(errs...)
-	if rejected {
+	if errors.Is(err, chain.ErrRejected) {
 		return fmt.Errorf("broadcast %s: %w", t.Hash(), err)
 	}
 	return fmt.Errorf("broadcast %s: %w: %w", t.Hash(), chain.ErrUnknown, err)
@@ -58,9 +47,6 @@ func (b *Builder) Broadcast(ctx context.Context, raw []byte) error {
 
 // send gives a transaction to one node. nil: it has it. chain.ErrRejected: it looked at it and has it not.
 func (n *Node) send(ctx context.Context, id common.Hash, raw []byte) error {
-	if err := n.ready(ctx); err != nil {
-		return fmt.Errorf("%s: %w", n.Name(), n.doubt(err))
-	}
 	got, err := ask[common.Hash](ctx, n.client, "eth_sendRawTransaction", hexutil.Bytes(raw))
 	if err == nil && got == id {
 		return nil
@@ -82,7 +68,7 @@ func (n *Node) send(ctx context.Context, id common.Hash, raw []byte) error {
 	case refused && !passing[refusal.Code]:
 		err = fmt.Errorf("%w: %w", chain.ErrRejected, err)
 	}
-	return fmt.Errorf("%s: %w", n.Name(), n.doubt(err))
+	return err
 }
 
 // isKnown: the node has just this transaction.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/big"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,11 +29,15 @@ type BuilderOptions struct {
 }
 
 // A Builder makes and sends Ethereum transactions through one or more nodes, without any key: it implements chain.Builder.
-// Nothing is asked of the nodes before the first call.
+// Nothing is asked of the nodes before the first call. A node that fails slowly is left alone for chain.RestFor, as long as
+// there is another one.
 type Builder struct {
 	network money.Network
 	chainID *big.Int
 	nodes   []*Node
+
+	mu   sync.Mutex // owns rest
+	rest map[*Node]time.Time
 }
 
 var _ chain.Builder = (*Builder)(nil)
@@ -46,7 +51,7 @@ func OpenBuilder(o BuilderOptions) (*Builder, error) {
 	if len(o.URLs) == 0 || len(o.URLs) > chain.MaxEndpoints {
 		return nil, fmt.Errorf("open builder of %s: between 1 and %d nodes are needed, got %d", o.Network, chain.MaxEndpoints, len(o.URLs))
 	}
-	b := &Builder{network: o.Network, chainID: new(big.Int).SetUint64(id)}
+	b := &Builder{network: o.Network, chainID: new(big.Int).SetUint64(id), rest: map[*Node]time.Time{}}
 	for i, url := range o.URLs {
 		n, err := Open(Options{Network: o.Network, URL: url, MaxTipAge: o.MaxTipAge, Now: o.Now, Log: o.Log})
 		if err != nil {
@@ -197,16 +202,44 @@ func costOf(gas uint64, rate *big.Int) *big.Int {
 	return new(big.Int).Mul(rate, new(big.Int).SetUint64(gas))
 }
 
-// askNodes asks all nodes at once, gives what those said that answered, and why the others did not.
-func askNodes[T any](ctx context.Context, nodes []*Node, ask func(context.Context, *Node) (T, error)) (answers []T, errs error) {
+// awake are the nodes to ask: without those that rest, unless all do.
+func (b *Builder) awake() []*Node {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	awake := slices.DeleteFunc(slices.Clone(b.nodes), func(n *Node) bool { return now.Before(b.rest[n]) })
+	if len(awake) == 0 {
+		return b.nodes
+	}
+	return awake
+}
+
+// note has a node rest that failed slowly, and wakes one that did not.
+func (b *Builder) note(n *Node, took time.Duration, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.rest, n)
+	if err != nil && took >= chain.SlowFailure {
+		b.rest[n] = time.Now().Add(chain.RestFor)
+	}
+}
+
+// askNodes asks all nodes that do not rest, at once, once they showed to be of the right network. It gives what those said
+// that answered, and why the others did not.
+func askNodes[T any](ctx context.Context, b *Builder, ask func(context.Context, *Node) (T, error)) (answers []T, errs error) {
+	nodes := b.awake()
 	all := make([]T, len(nodes))
 	failed := make([]error, len(nodes))
 	var wait sync.WaitGroup
 	for i, n := range nodes {
 		wait.Go(func() {
+			began := time.Now()
 			err := n.ready(ctx)
 			if err == nil {
 				all[i], err = ask(ctx, n)
+			}
+			if ctx.Err() == nil {
+				b.note(n, time.Since(began), err)
 			}
 			if err != nil {
 				failed[i] = fmt.Errorf("%s: %w", n.Name(), n.doubt(err))

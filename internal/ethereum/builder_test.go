@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"math/big"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -590,6 +592,26 @@ func TestFeesOfSeveral(t *testing.T) {
 	}
 	if _, err := openBuilder(t, down.url, silly.url).Fees(ctx); !errors.Is(err, chain.ErrBlind) {
 		t.Errorf("nobody knows: %v", err)
+	}
+}
+
+// TestSlowNodeRests: a node that hangs costs time once, not at every question.
+func TestSlowNodeRests(t *testing.T) {
+	r := newRig(t)
+	p := r.purse(wei(params.Ether))
+	r.mine(1)
+	asked := make(chan struct{}, 100)
+	hanging := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		asked <- struct{}{}
+		time.Sleep(chain.SlowFailure)
+		panic(http.ErrAbortHandler)
+	}))
+	t.Cleanup(hanging.Close)
+	b := openBuilder(t, hanging.URL, r.URL())
+	u, s := p.build(b, p.draft(r.address(), eth(params.Ether)))
+	r.broadcast(b, s)
+	if _, err := b.Fees(t.Context()); err != nil || len(asked) != 1 || u.Fee.IsZero() {
+		t.Errorf("the hanging node was asked %d times, %v", len(asked), err)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 // rate is what to pay for gas now, in wei: the lower median of what the nodes ask for, so that no single one can make it
 // dear. Errors: chain.ErrBlind.
 func (b *Builder) rate(ctx context.Context) (*big.Int, error) {
-	rates, err := askNodes(ctx, b.nodes, func(ctx context.Context, n *Node) (*big.Int, error) { return n.rate(ctx) })
+	rates, err := askNodes(ctx, b, func(ctx context.Context, n *Node) (*big.Int, error) { return n.rate(ctx) })
 	if len(rates) == 0 {
 		return nil, blind(ctx, "ask for fee", err)
 	}
@@ -80,7 +80,7 @@ func (b *Builder) gas(ctx context.Context, p plan, rate *big.Int) (uint64, error
 	if value.Sign() <= 0 { // whatever the receiver, Build finds it too small
 		return params.TxGas, nil
 	}
-	said, err := askNodes(ctx, b.nodes, func(ctx context.Context, n *Node) (reception, error) { return n.receive(ctx, p, value) })
+	said, err := askNodes(ctx, b, func(ctx context.Context, n *Node) (reception, error) { return n.receive(ctx, p, value) })
 	if len(said) == 0 {
 		return 0, blind(ctx, "ask for receiver", err)
 	}
