@@ -162,6 +162,9 @@ type BlockTx interface {
 	PopBlock(network money.Network, b chain.Block) error
 	// PruneBlocks forgets blocks below a height.
 	PruneBlocks(network money.Network, below uint64) error
+	// Stamp is what was kept last beside the signer's journal too; "" before the first.
+	Stamp() (string, error)
+	SaveStamp(text string) error
 	// NetworkState is payment.ErrAbsent before the first SaveNetworkState.
 	NetworkState(network money.Network) (NetworkState, error)
 	SaveNetworkState(s NetworkState) error
@@ -280,6 +283,10 @@ type Signer interface {
 	Marks(ctx context.Context) (chain.Marks, error)
 	// NewEpoch begins the next epoch: free addresses of earlier ones are dead.
 	NewEpoch(ctx context.Context) (uint64, error)
+	// Released derives w.Count addresses again that were released before, from an index on.
+	Released(ctx context.Context, w chain.Want, from uint32) (chain.Batch, error)
+	// Stamp keeps a text for Marks to tell, durably.
+	Stamp(ctx context.Context, text string) error
 }
 
 // A Sealer encrypts secrets that the program must be able to read again.

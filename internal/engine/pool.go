@@ -2,6 +2,9 @@ package engine
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,13 +23,19 @@ type Pool struct {
 	Nets   map[money.Currency]Net
 	Log    *slog.Logger
 
-	checked bool // the store was compared with the signer's journal
+	checked bool   // the store was compared with the signer's journal
+	given   string // how the pools stood when they were stamped last
+	// merchants are those of the store, by branch, as Check found them.
+	merchants map[uint32]payment.ID
 }
 
 // Step fills up every merchant's pool that is at most half full. A crash between the signer's release and the commit loses
 // the indexes of that batch, and nothing else: the signer never releases them again.
 func (p *Pool) Step(ctx context.Context) error {
 	if err := p.Check(ctx); err != nil {
+		return err
+	}
+	if err := p.stamp(ctx); err != nil {
 		return err
 	}
 	var failed []error
@@ -42,6 +51,34 @@ func (p *Pool) Step(ctx context.Context) error {
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// stamp changes the stamp that the store and the signer keep, after addresses were given or released, so that an older copy of
+// the store is known by its older stamp. A crash between the two leaves them different, which costs an epoch and nothing else.
+func (p *Pool) stamp(ctx context.Context) error {
+	sum := sha256.New()
+	for _, coin := range slices.Sorted(maps.Keys(p.Nets)) {
+		err := p.levels(ctx, p.Nets[coin].Network, func(_ context.Context, n money.Network, l PoolLevel) error {
+			_, err := fmt.Fprintln(sum, n, l.Merchant.ID, l.Free, l.Given, l.Next)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	now := hex.EncodeToString(sum.Sum(nil))
+	if now == p.given {
+		return nil
+	}
+	text := rand.Text()
+	if err := p.Signer.Stamp(ctx, text); err != nil {
+		return fmt.Errorf("stamp journal: %w", err)
+	}
+	if err := p.Store.Update(ctx, func(tx Tx) error { return tx.SaveStamp(text) }); err != nil {
+		return fmt.Errorf("stamp store: %w", err)
+	}
+	p.given = now
+	return nil
 }
 
 // Check compares the store with the signer's journal, once. Nothing may be given out before: an older copy of the store
@@ -123,11 +160,13 @@ func (p *Pool) behind(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("ask signer for its marks: %w", err)
 	}
+	p.merchants = map[uint32]payment.ID{}
 	next, served := map[place]uint32{}, map[money.Network]bool{}
 	for _, n := range p.Nets {
 		served[n.Network] = true
 		err := p.levels(ctx, n.Network, func(_ context.Context, n money.Network, l PoolLevel) error {
 			next[place{l.Merchant.Branch, n}] = l.Next
+			p.merchants[l.Merchant.Branch] = l.Merchant.ID
 			return nil
 		})
 		if err != nil {
@@ -158,13 +197,70 @@ func (p *Pool) behind(ctx context.Context) error {
 		}
 	}
 	epoch := marks.Epoch
+	if !old {
+		if old, err = p.otherStamp(ctx, marks); err != nil {
+			return err
+		}
+	}
 	if old {
+		if err := p.relearn(ctx, marks, next, served); err != nil {
+			return err
+		}
 		if epoch, err = p.Signer.NewEpoch(ctx); err != nil {
 			return fmt.Errorf("begin a new epoch: %w", err)
 		}
 	}
 	// Also without a new epoch: a seed that was brought back has one already, and what lay free before it may be given.
 	return p.Store.Update(ctx, func(tx Tx) error { return tx.KillAddresses(epoch) })
+}
+
+// otherStamp tells whether the store is of another moment than the journal: addresses were given since it was copied, though
+// none was released.
+func (p *Pool) otherStamp(ctx context.Context, marks chain.Marks) (other bool, err error) {
+	err = p.Store.View(ctx, func(tx Tx) error {
+		mine, err := tx.Stamp()
+		other = mine != marks.Stamp && marks.Stamp != ""
+		return err
+	})
+	if other {
+		p.Log.WarnContext(ctx, "store bears another stamp than the signer: it is an older copy, or a crash came between; its free addresses are given up")
+	}
+	return other, err
+}
+
+// relearn adds the addresses that were released in the history which the store lost. They are dead, as nobody knows who was
+// given them, and they are watched: coins that come to them are booked as strays.
+func (p *Pool) relearn(ctx context.Context, marks chain.Marks, next map[place]uint32, served map[money.Network]bool) error {
+	for _, m := range marks.Lanes {
+		merchant, known := p.merchants[m.Branch]
+		if !served[m.Network] || !known || merchant != payment.ID(m.Merchant) {
+			continue // of a merchant that the store has lost too
+		}
+		for from := next[place{m.Branch, m.Network}]; from < m.Next; {
+			w := chain.Want{Merchant: m.Merchant, Branch: m.Branch, Network: m.Network, Count: min(int(m.Next-from), ReleaseBatch)}
+			batch, err := p.Signer.Released(ctx, w, from)
+			if err != nil {
+				return fmt.Errorf("derive released addresses of %s again: %w", m.Network, err)
+			}
+			err = p.Store.Update(ctx, func(tx Tx) error { return tx.AddAddresses(lostAddresses(tx, w, batch)) })
+			if err != nil {
+				return fmt.Errorf("add released addresses: %w", err)
+			}
+			from += uint32(w.Count)
+		}
+	}
+	return nil
+}
+
+func lostAddresses(tx Tx, w chain.Want, batch chain.Batch) (all []payment.Address) {
+	zero := money.Zero(w.Network.Coin())
+	for _, r := range batch.Addresses {
+		all = append(all, payment.Address{
+			Network: w.Network, Address: r.Address, MerchantID: payment.ID(w.Merchant), Index: r.Index, Epoch: batch.Epoch,
+			State: payment.AddressDead, Balance: zero, Wallet: zero, ReleasedAt: tx.Now(),
+		})
+	}
+	return all
 }
 
 // firstEpoch is the one that every journal begins with.

@@ -339,6 +339,16 @@ func (g portSigner) NewEpoch(ctx context.Context) (e uint64, err error) {
 	return e, err
 }
 
+func (g portSigner) Released(ctx context.Context, w chain.Want, from uint32) (b chain.Batch, err error) {
+	err = g.p.call("Released", readWays, func() (err error) { b, err = g.s.Released(ctx, w, from); return err })
+	return b, err
+}
+
+func (g portSigner) Stamp(ctx context.Context, text string) error {
+	g.p.s.strikeHere(g.p, 30)
+	return g.p.call("Stamp", anyWay, func() error { return g.s.Stamp(ctx, text) })
+}
+
 // A portSender brings messages to the simulated shops.
 type portSender struct{ p *process }
 

@@ -219,23 +219,25 @@ func (q *Queries) Callbacks(ctx context.Context, arg CallbacksParams) ([]Callbac
 }
 
 const claimCallbacks = `-- name: ClaimCallbacks :many
-WITH numbered AS (
-    SELECT c.n, c.due_at, ROW_NUMBER() OVER (PARTITION BY c.origin ORDER BY c.due_at, c.n) AS place
-    FROM callback c
-    WHERE c.state = 'open' AND c.due_at <= $2 AND c.lease_until <= $2
-        AND replace(CAST($3 AS TEXT), ' ' || c.origin || ' ', '') = CAST($3 AS TEXT)
-        AND NOT EXISTS (
+WITH lane AS (
+    SELECT DISTINCT d.origin FROM callback d WHERE d.state = 'open' AND d.due_at <= $2 AND d.lease_until <= $2
+), head AS MATERIALIZED (
+    SELECT (
+        SELECT c.n FROM callback c
+        WHERE c.state = 'open' AND c.origin = lane.origin AND c.due_at <= $2 AND c.lease_until <= $2 AND NOT EXISTS (
             SELECT 1 FROM callback o WHERE o.state = 'open' AND o.invoice_id = c.invoice_id AND o.seq < c.seq
         )
-), chosen AS (
-    SELECT n FROM numbered WHERE place <= CAST($4 AS BIGINT) ORDER BY due_at, n LIMIT $5
+        ORDER BY c.due_at, c.n LIMIT 1
+    ) AS n
+    FROM lane
+    WHERE lane.origin IS NOT NULL AND replace(CAST($3 AS TEXT), ' ' || lane.origin || ' ', '') = CAST($3 AS TEXT)
+), chosen AS MATERIALIZED (
+    SELECT k.n FROM head JOIN callback k ON k.n = head.n ORDER BY k.due_at, k.n LIMIT $4
+), locked AS MATERIALIZED (
+    SELECT l.n FROM callback l WHERE l.n IN (SELECT n FROM chosen) FOR UPDATE SKIP LOCKED
 )
 UPDATE callback SET lease_until = $1, fence = fence + 1
-WHERE callback.n IN (
-    SELECT k.n FROM callback k
-    WHERE k.state = 'open' AND k.due_at <= $2 AND k.lease_until <= $2 AND k.n IN (SELECT n FROM chosen)
-    FOR UPDATE SKIP LOCKED
-)
+WHERE callback.n IN (SELECT n FROM locked)
 RETURNING n, id, invoice_id, application_id, seq, url, origin, status, code, content_type, body, state, attempts, created_at, due_at, lease_until, fence, done_at, payout_id
 `
 
@@ -243,18 +245,17 @@ type ClaimCallbacksParams struct {
 	LeaseUntil int64
 	Now        int64
 	Skip       string
-	PerOrigin  int64
 	Most       int32
 }
 
-// The first choice cannot lock rows, because it numbers them; the middle one locks them and looks again, and the outermost
-// changes only what it locked. skip is a list of origins, each between spaces: an origin holds none.
+// One of each origin: its longest due one that may go now. Rows are locked once they are chosen, before anything is changed.
+// skip is a list of origins, each between spaces: an origin holds none. The origins are those of all that is due, for when
+// that is little.
 func (q *Queries) ClaimCallbacks(ctx context.Context, arg ClaimCallbacksParams) ([]Callback, error) {
 	rows, err := q.db.QueryContext(ctx, claimCallbacks,
 		arg.LeaseUntil,
 		arg.Now,
 		arg.Skip,
-		arg.PerOrigin,
 		arg.Most,
 	)
 	if err != nil {
@@ -296,6 +297,108 @@ func (q *Queries) ClaimCallbacks(ctx context.Context, arg ClaimCallbacksParams) 
 		return nil, err
 	}
 	return items, nil
+}
+
+const claimLanes = `-- name: ClaimLanes :many
+WITH RECURSIVE lane (origin) AS (
+    SELECT MIN(c.origin) FROM callback c WHERE c.state = 'open'
+    UNION ALL
+    SELECT (SELECT MIN(d.origin) FROM callback d WHERE d.state = 'open' AND d.origin > lane.origin)
+    FROM lane WHERE lane.origin IS NOT NULL
+), head AS MATERIALIZED (
+    SELECT (
+        SELECT c.n FROM callback c
+        WHERE c.state = 'open' AND c.origin = lane.origin AND c.due_at <= $2 AND c.lease_until <= $2 AND NOT EXISTS (
+            SELECT 1 FROM callback o WHERE o.state = 'open' AND o.invoice_id = c.invoice_id AND o.seq < c.seq
+        )
+        ORDER BY c.due_at, c.n LIMIT 1
+    ) AS n
+    FROM lane
+    WHERE lane.origin IS NOT NULL AND replace(CAST($3 AS TEXT), ' ' || lane.origin || ' ', '') = CAST($3 AS TEXT)
+), chosen AS MATERIALIZED (
+    SELECT k.n FROM head JOIN callback k ON k.n = head.n ORDER BY k.due_at, k.n LIMIT $4
+), locked AS MATERIALIZED (
+    SELECT l.n FROM callback l WHERE l.n IN (SELECT n FROM chosen) FOR UPDATE SKIP LOCKED
+)
+UPDATE callback SET lease_until = $1, fence = fence + 1
+WHERE callback.n IN (SELECT n FROM locked)
+RETURNING n, id, invoice_id, application_id, seq, url, origin, status, code, content_type, body, state, attempts, created_at, due_at, lease_until, fence, done_at, payout_id
+`
+
+type ClaimLanesParams struct {
+	LeaseUntil int64
+	Now        int64
+	Skip       string
+	Most       int32
+}
+
+// The same for when much is due: the origins are walked along their index, each by one step, so that a long list of one costs
+// the others nothing.
+func (q *Queries) ClaimLanes(ctx context.Context, arg ClaimLanesParams) ([]Callback, error) {
+	rows, err := q.db.QueryContext(ctx, claimLanes,
+		arg.LeaseUntil,
+		arg.Now,
+		arg.Skip,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Callback
+	for rows.Next() {
+		var i Callback
+		if err := rows.Scan(
+			&i.N,
+			&i.ID,
+			&i.InvoiceID,
+			&i.ApplicationID,
+			&i.Seq,
+			&i.URL,
+			&i.Origin,
+			&i.Status,
+			&i.Code,
+			&i.ContentType,
+			&i.Body,
+			&i.State,
+			&i.Attempts,
+			&i.CreatedAt,
+			&i.DueAt,
+			&i.LeaseUntil,
+			&i.Fence,
+			&i.DoneAt,
+			&i.PayoutID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const countDue = `-- name: CountDue :one
+SELECT CAST(COUNT(*) AS BIGINT) AS due FROM (
+    SELECT 1 FROM callback c WHERE c.state = 'open' AND c.due_at <= $1 AND c.lease_until <= $1 LIMIT $2
+) d
+`
+
+type CountDueParams struct {
+	Now int64
+	Few int32
+}
+
+// How many are due, counted to few and no further.
+func (q *Queries) CountDue(ctx context.Context, arg CountDueParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countDue, arg.Now, arg.Few)
+	var due int64
+	err := row.Scan(&due)
+	return due, err
 }
 
 const nextSeq = `-- name: NextSeq :one

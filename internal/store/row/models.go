@@ -307,6 +307,11 @@ type Spend struct {
 	Rev        int64
 }
 
+type Stamp struct {
+	One  int64
+	Text string
+}
+
 type Stir struct {
 	N         int64
 	Network   string

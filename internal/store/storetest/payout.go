@@ -329,3 +329,12 @@ func halt(t *testing.T, s *suite) {
 	s.update(func(tx engine.Tx) error { return tx.SaveHalt(engine.Halt{Rev: h.Rev}) })
 	same(t, "no halt", get(s, read), engine.Halt{Rev: h.Rev + 1})
 }
+
+func stamp(t *testing.T, s *suite) {
+	read := func(tx engine.Tx) (string, error) { return tx.Stamp() }
+	same(t, "no stamp", get(s, read), "")
+	for _, text := range []string{"one", "two"} {
+		s.update(func(tx engine.Tx) error { return tx.SaveStamp(text) })
+		same(t, "stamp", get(s, read), text)
+	}
+}

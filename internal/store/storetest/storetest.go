@@ -41,7 +41,7 @@ func Run(t *testing.T, open Open) {
 		{"addresses", addresses}, {"pool", pool}, {"levels", levels}, {"deposits", deposits}, {"late", late},
 		{"blocks", blocks}, {"networks", networks}, {"ledger", book}, {"overdraft", overdraft},
 		{"payouts", payouts}, {"live", live}, {"owed", owed}, {"merchant payouts", merchantPayouts}, {"payout checks", payoutChecks},
-		{"halt", halt}, {"spends", spends}, {"tickets", tickets}, {"spend claims", spendClaims}, {"spend workers", spendWorkers},
+		{"halt", halt}, {"stamp", stamp}, {"spends", spends}, {"tickets", tickets}, {"spend claims", spendClaims}, {"spend workers", spendWorkers},
 		{"spend checks", spendChecks}, {"versions", versions},
 		{"strays", strays}, {"coins", coins}, {"wallets", wallets}, {"balance of", balanceOf},
 		{"events", events}, {"callbacks", callbacks}, {"claims", claims}, {"idempotency", idempotency},

@@ -99,6 +99,9 @@ CREATE INDEX deposit_coin ON deposit (account, network, n) WHERE state = 'confir
 
 ALTER TABLE callback ADD COLUMN payout_id TEXT NOT NULL DEFAULT '';
 
+-- The lanes of callbacks are walked by origin.
+CREATE INDEX callback_lane ON callback (origin, due_at, n) WHERE state = 'open';
+
 CREATE TABLE payout (
     n INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE CHECK (length(id) = 64),
@@ -223,3 +226,10 @@ CREATE TABLE halt (
     CHECK ((reason = '') = (since = 0))
 ) STRICT;
 INSERT INTO halt (one, reason, since, rev) VALUES (1, '', 0, 0);
+
+-- stamp is what the signer keeps too: an older copy of this database has an older one.
+CREATE TABLE stamp (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    text TEXT NOT NULL
+) STRICT;
+INSERT INTO stamp (one, text) VALUES (1, '');
