@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -58,7 +59,7 @@ func newHouse(t testing.TB, p Policy) *house {
 	h := &house{t: t, o: o, clock: time.UnixMilli(1_800_000_000_000), own: map[money.Network]map[string][]chain.Released{}}
 	h.o.Policy = p
 	h.o.Now = func() time.Time { return h.clock }
-	h.o.wrap = nil
+	h.o.wrap = func(f *os.File) disk { return lazy{f} }
 	h.reopen()
 	for _, n := range []money.Network{regtest, devnet} {
 		h.own[n] = map[string][]chain.Released{}
