@@ -319,6 +319,58 @@ func checkSigned(rt *rapid.T, u chain.Unsigned, w wallet) (size int64) {
 // decimal prints satoshi as BTC.
 func decimal(n int64) string { return fmt.Sprintf("%d.%08d", n/1e8, n%1e8) }
 
+// TestDust: an output of just what the network carries is made, one of a satoshi less never, and a rest too small for an
+// output goes to the miner.
+func TestDust(t *testing.T) {
+	q := newQuoter(t)
+	b, w := openBuilder(t, q.server.URL), newWallet(t)
+	build := func(to string, amount, rest int64) (chain.Unsigned, error) {
+		h := w.holding(1, amount+rest)
+		return b.Build(t.Context(), chain.Draft{Network: regtest, Version: 1, Holdings: []chain.Holding{h}, Anchor: h.Ticket,
+			Pays: []chain.Pay{{Payout: "p", To: to, Amount: btc(amount)}}})
+	}
+	for _, to := range addresses(t, 5) {
+		u, err := build(to, 100_000, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fee, least := units(u.Fee), dust(t, to)
+		if u, err := build(to, fee+least, 0); err != nil || units(u.Pays[0].Net) != least {
+			t.Errorf("%s, the least that is carried, %d: %+v, %v", to, least, u, err)
+		}
+		if u, err := build(to, fee+least-1, 0); !errors.Is(err, chain.ErrTooSmall) {
+			t.Errorf("%s, a satoshi less than %d: %+v, %v", to, least, u, err)
+		}
+		for _, rest := range []int64{1, 100, 293, 294, 295, 5_000} {
+			u, err := build(to, 100_000, rest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			back, borne := units(u.Change), 100_000-units(u.Pays[0].Net)
+			if rest < 294 && (back != 0 || units(u.Fee) != borne+rest || borne != fee) || rest >= 294 && (back != rest || units(u.Fee) != borne) {
+				t.Errorf("%s, a rest of %d: %d come back, fee %s, of which the payout bears %d of at least %d", to, rest, back, u.Fee, borne, fee)
+			}
+		}
+	}
+}
+
+// TestReplacementForEveryNode: a version pays so much more that the node that asks most for a replacement takes it.
+func TestReplacementForEveryNode(t *testing.T) {
+	var urls []string
+	for _, step := range []string{"0.00001000", "0.00009000", "0.00000100"} {
+		q := newQuoter(t)
+		q.step = step
+		urls = append(urls, q.server.URL)
+	}
+	w := newWallet(t)
+	h := w.holding(1, 100_000)
+	u, err := openBuilder(t, urls...).Build(t.Context(), chain.Draft{Network: regtest, Version: 2, Holdings: []chain.Holding{h}, Anchor: h.Ticket,
+		Previous: btc(2_000), Pays: []chain.Pay{{Payout: "p", To: w.address, Amount: btc(100_000)}}})
+	if err != nil || units(u.Rate) != 2_000+9_000+10 {
+		t.Errorf("%+v, %v", u, err)
+	}
+}
+
 func TestBuildRefusesDraftsOfAnotherMind(t *testing.T) {
 	q := newQuoter(t)
 	b := openBuilder(t, q.server.URL)

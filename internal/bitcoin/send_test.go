@@ -36,6 +36,7 @@ func TestBroadcastAnswers(t *testing.T) {
 		{"taken", []func(string) answer{takes}, false, nil},
 		{"in a block", []func(string) answer{says(-27, "Transaction outputs already in utxo set")}, false, nil},
 		{"in a block, in old words", []func(string) answer{says(-27, "transaction already in block chain")}, false, nil},
+		{"in a block, in words to come", []func(string) answer{says(-27, "have it")}, false, nil},
 		{"in the mempool", []func(string) answer{says(-26, "txn-already-in-mempool")}, false, nil},
 		{"known", []func(string) answer{says(-26, "txn-already-known")}, false, nil},
 		{"with another signature in the mempool", []func(string) answer{says(-26, "txn-same-nonwitness-data-in-mempool")}, false, nil},
