@@ -19,7 +19,7 @@ const codeReverted = 3
 
 var passing = map[int]bool{-32700: true, -32603: true, -32601: true, -32600: true, -32005: true, -32004: true, -32002: true, -32001: true, 429: true}
 
-// Broadcast implements chain.Builder. A node that refuses is asked whether it has the transaction all the same, waiting or in
+// Broadcast implements chain.Builder: it sends to all nodes at once, but for those that rest. A node that refuses is asked whether it has the transaction all the same, waiting or in
 // a block: the answer to an earlier try may be lost after the bytes were taken.
 func (b *Builder) Broadcast(ctx context.Context, raw []byte) error {
 	t := new(types.Transaction)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/big"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/params"
 
 	"github.com/pipe-pg/pipe/internal/chain"
 )
@@ -32,6 +34,7 @@ func (n *Node) Check(ctx context.Context) chain.Checkup {
 	n.checkBalances(ctx, s.latest, &c)
 	n.checkPeers(ctx, &c)
 	n.checkPool(ctx, &c)
+	n.checkFees(ctx, s.latest, &c)
 	return c
 }
 
@@ -112,6 +115,24 @@ func (n *Node) checkPool(ctx context.Context, c *chain.Checkup) {
 		return
 	}
 	c.Add(chain.Fine, "pool is not read as a whole: pending payments show as far as the node's next block holds them", "")
+}
+
+// checkFees tries what payouts need: fees, and an account's code.
+func (n *Node) checkFees(ctx context.Context, latest header, c *chain.Checkup) {
+	rate, err := n.fees(ctx)
+	if err == nil {
+		_, err = ask[hexutil.Bytes](ctx, n.client, "eth_getCode", latest.Coinbase, "latest")
+	}
+	if err != nil {
+		c.Add(chain.Warn, err.Error(), "open eth_feeHistory and eth_getCode on the node; without them payouts wait")
+		return
+	}
+	c.Add(chain.Fine, "gas for payouts costs "+gwei(rate)+" gwei", "")
+}
+
+// gwei is a rate in billionths of a coin.
+func gwei(rate *big.Int) string {
+	return new(big.Rat).SetFrac(rate, big.NewInt(params.GWei)).FloatString(3)
 }
 
 // cure says what to do about an error of the node.

@@ -37,6 +37,10 @@ func (n *Node) rate(ctx context.Context) (*big.Int, error) {
 	if _, err := n.Head(ctx); err != nil { // blind nodes know old fees
 		return nil, err
 	}
+	return n.fees(ctx)
+}
+
+func (n *Node) fees(ctx context.Context) (*big.Int, error) {
 	h, err := ask[feeHistory](ctx, n.client, "eth_feeHistory", hexutil.Uint64(FeeBlocks), "latest", []int{tipPercentile})
 	if err != nil {
 		return nil, err

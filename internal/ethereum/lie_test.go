@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -473,6 +474,10 @@ func TestCheck(t *testing.T) {
 	r.proxy.set(func(p *proxy) { p.refuse["eth_getBalance"] = "no" })
 	if c := r.node.Check(t.Context()); c.Worst() != chain.Bad {
 		t.Errorf("no balances: %+v", c)
+	}
+	r.proxy.set(func(p *proxy) { p.refuse = map[string]string{"eth_feeHistory": "the method eth_feeHistory does not exist/is not available"} })
+	if c := r.node.Check(t.Context()); c.Worst() != chain.Warn || !slices.ContainsFunc(c.Findings, func(f chain.Finding) bool { return strings.Contains(f.Cure, "payouts wait") }) {
+		t.Errorf("without fees: %+v", c)
 	}
 	if c := open(t, "ethereum/1", r.URL()).Check(t.Context()); c.Worst() != chain.Bad || !strings.Contains(c.Findings[0].Cure, "network") {
 		t.Errorf("wrong network: %+v", c)
