@@ -165,7 +165,7 @@ func (w *Watcher) credit(tx Tx, c connecting, credit chain.Credit, t *touched) e
 		return err
 	}
 	addr.Balance = addr.Balance.Add(credit.Amount)
-	if d.Account.IsWallet() {
+	if w.Net.Accounts && d.Account.IsWallet() { // elsewhere an invoice's coins become the wallet's without a note on the address
 		addr.Wallet = addr.Wallet.Add(credit.Amount)
 	}
 	if hot := tx.Now().Add(HotFor); addr.HotUntil.Before(hot) {
@@ -400,7 +400,7 @@ func (w *Watcher) stepBack(tx Tx, d payment.Deposit) error {
 		return err
 	}
 	addr.Balance = addr.Balance.Sub(d.Amount)
-	if d.Account.IsWallet() {
+	if w.Net.Accounts && d.Account.IsWallet() { // elsewhere an invoice's coins become the wallet's without a note on the address
 		addr.Wallet = addr.Wallet.Sub(d.Amount)
 	}
 	if err := tx.SwapAddress(addr); err != nil {
