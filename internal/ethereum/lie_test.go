@@ -475,7 +475,9 @@ func TestCheck(t *testing.T) {
 	if c := r.node.Check(t.Context()); c.Worst() != chain.Bad {
 		t.Errorf("no balances: %+v", c)
 	}
-	r.proxy.set(func(p *proxy) { p.refuse = map[string]string{"eth_feeHistory": "the method eth_feeHistory does not exist/is not available"} })
+	r.proxy.set(func(p *proxy) {
+		p.refuse = map[string]string{"eth_feeHistory": "the method eth_feeHistory does not exist/is not available"}
+	})
 	if c := r.node.Check(t.Context()); c.Worst() != chain.Warn || !slices.ContainsFunc(c.Findings, func(f chain.Finding) bool { return strings.Contains(f.Cure, "payouts wait") }) {
 		t.Errorf("without fees: %+v", c)
 	}
