@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/pipe-pg/pipe/internal/chain"
 	"github.com/pipe-pg/pipe/internal/money"
@@ -25,12 +27,16 @@ type BuilderOptions struct {
 }
 
 // A Builder makes and sends Bitcoin transactions through one or more nodes, without any key: it implements
-// chain.Builder. Nothing is asked of the nodes before the first call.
+// chain.Builder. Nothing is asked of the nodes before the first call. A node that fails slowly is left alone for
+// chain.RestFor, as long as there is another one.
 type Builder struct {
 	net      network
 	nodes    []*Reader
 	target   int
 	fallback int64
+
+	mu    sync.Mutex // owns rests
+	rests []time.Time
 }
 
 var _ chain.Builder = (*Builder)(nil)
@@ -63,7 +69,65 @@ func OpenBuilder(o BuilderOptions) (*Builder, error) {
 		}
 		b.nodes = append(b.nodes, r)
 	}
+	b.rests = make([]time.Time, len(b.nodes)) // until when each rests
 	return b, nil
+}
+
+// awake are the places of the nodes that do not rest, or of all.
+func (b *Builder) awake() (at []int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	for i, until := range b.rests {
+		if !now.Before(until) {
+			at = append(at, i)
+		}
+	}
+	if len(at) == 0 {
+		for i := range b.rests {
+			at = append(at, i)
+		}
+	}
+	return at
+}
+
+// note keeps how a node did.
+func (b *Builder) note(at int, took time.Duration, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case err == nil:
+		b.rests[at] = time.Time{}
+	case took >= chain.SlowFailure:
+		b.rests[at] = time.Now().Add(chain.RestFor)
+	}
+}
+
+// askNodes asks all nodes that do not rest, at once, once they showed to be of the right network. It gives what those said
+// that answered, and why the others did not.
+func askNodes[T any](ctx context.Context, b *Builder, ask func(context.Context, *Reader) (T, error)) (answers []T, err error) {
+	awake := b.awake()
+	all := make([]T, len(awake))
+	errs := make([]error, len(awake))
+	var wait sync.WaitGroup
+	for i, at := range awake {
+		wait.Go(func() {
+			began := time.Now()
+			if errs[i] = b.nodes[at].greet(ctx); errs[i] == nil {
+				all[i], errs[i] = ask(ctx, b.nodes[at])
+			}
+			if ctx.Err() == nil {
+				b.note(at, time.Since(began), errs[i])
+			}
+		})
+	}
+	wait.Wait()
+	for i, err := range errs {
+		if err == nil {
+			answers = append(answers, all[i])
+		}
+	}
+	return answers, errors.Join(errs...)
 }
 
 // Fees implements chain.Builder. Plain and Output count an output of the longest kind (P2WSH, P2TR), and Least is the

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/pipe-pg/pipe/internal/chain"
 	"github.com/pipe-pg/pipe/internal/money"
@@ -24,29 +23,20 @@ type terms struct {
 // terms are the median of the nodes' rates, the lower one of an even number, and the highest of their steps, so that every
 // node takes a replacement. A node that cannot tell does not count.
 func (b *Builder) terms(ctx context.Context) (terms, error) {
-	all := make([]terms, len(b.nodes))
-	errs := make([]error, len(b.nodes))
-	var wait sync.WaitGroup
-	for i, r := range b.nodes {
-		wait.Go(func() { all[i], errs[i] = r.terms(ctx, b.target, b.fallback) })
-	}
-	wait.Wait()
-	var rates []int64
-	var t terms
-	for i, one := range all {
-		if errs[i] == nil {
-			rates = append(rates, one.rate)
-			t.step = max(t.step, one.step)
-		}
-	}
-	switch err := errors.Join(errs...); {
-	case len(rates) > 0:
+	all, err := askNodes(ctx, b, func(ctx context.Context, r *Reader) (terms, error) { return r.terms(ctx, b.target, b.fallback) })
+	switch {
+	case len(all) > 0:
 	case ctx.Err() != nil:
 		return terms{}, fmt.Errorf("ask for fee: %w", ctx.Err())
 	case errors.Is(err, chain.ErrBlind):
 		return terms{}, fmt.Errorf("ask for fee: %w", err)
 	default:
 		return terms{}, fmt.Errorf("ask for fee: %w: %w", chain.ErrBlind, err)
+	}
+	var t terms
+	rates := make([]int64, len(all))
+	for i, one := range all {
+		rates[i], t.step = one.rate, max(t.step, one.step)
 	}
 	slices.Sort(rates)
 	t.rate = rates[(len(rates)-1)/2]
@@ -55,9 +45,6 @@ func (b *Builder) terms(ctx context.Context) (terms, error) {
 
 // terms asks one node.
 func (r *Reader) terms(ctx context.Context, target int, fallback int64) (terms, error) {
-	if err := r.greet(ctx); err != nil {
-		return terms{}, err
-	}
 	dev := chain.IsDev(r.net.name)
 	if !dev {
 		info, err := r.info(ctx)

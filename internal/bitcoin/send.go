@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/pipe-pg/pipe/internal/chain"
 )
@@ -30,21 +29,11 @@ func (b *Builder) Broadcast(ctx context.Context, raw []byte) error {
 		return fmt.Errorf("broadcast: %w", err)
 	}
 	txid, text := idText(tx.id), hex.EncodeToString(raw)
-	errs := make([]error, len(b.nodes))
-	var wait sync.WaitGroup
-	for i, r := range b.nodes {
-		wait.Go(func() { errs[i] = r.send(ctx, txid, text) })
-	}
-	wait.Wait()
-	rejected := false
-	for _, err := range errs {
-		if err == nil {
-			return nil
-		}
-		rejected = rejected || errors.Is(err, chain.ErrRejected)
-	}
-	err = errors.Join(errs...)
-	if rejected {
+	took, err := askNodes(ctx, b, func(ctx context.Context, r *Reader) (struct{}, error) { return struct{}{}, r.send(ctx, txid, text) })
+	switch {
+	case len(took) > 0:
+		return nil
+	case errors.Is(err, chain.ErrRejected):
 		return fmt.Errorf("broadcast %s: %w", txid, err)
 	}
 	return fmt.Errorf("broadcast %s: %w: %w", txid, chain.ErrUnknown, err)
@@ -52,9 +41,6 @@ func (b *Builder) Broadcast(ctx context.Context, raw []byte) error {
 
 // send gives the transaction to one node. nil: it has it.
 func (r *Reader) send(ctx context.Context, txid, text string) error {
-	if err := r.greet(ctx); err != nil {
-		return err
-	}
 	var answer string
 	err := r.node.call(ctx, &answer, "sendrawtransaction", text)
 	var refused *RPCError

@@ -2,9 +2,17 @@ package bitcoin_test
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/btcsuite/btcd/chaincfg/v2"
 	"github.com/pipe-pg/pipe/internal/bitcoin"
 	"github.com/pipe-pg/pipe/internal/chain"
 )
@@ -123,4 +131,57 @@ func TestBroadcastToAnotherNetwork(t *testing.T) {
 	if err := b.Broadcast(t.Context(), make([]byte, bitcoin.MaxTx+1)); err == nil {
 		t.Error("a transaction of any length is sent")
 	}
+}
+
+// TestNodeThatHangs: it delays the first question, not all of them, and is asked where there is nobody else.
+func TestNodeThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs := &http.Client{Transport: hanging{}}
+		b, err := bitcoin.OpenBuilder(bitcoin.BuilderOptions{Network: regtest, URLs: []string{"http://hangs:1", "http://answers:1"}, Client: hangs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		took := func(want time.Duration, wish error) {
+			t.Helper()
+			began := time.Now()
+			if _, err := b.Fees(t.Context()); !errors.Is(err, wish) || (err == nil) != (wish == nil) {
+				t.Errorf("fees: %v", err)
+			}
+			if got := time.Since(began); got != want {
+				t.Errorf("took %s, want %s", got, want)
+			}
+		}
+		took(chain.RPCTimeout, nil)
+		took(0, nil)
+		time.Sleep(chain.RestFor)
+		took(chain.RPCTimeout, nil)
+		took(0, nil)
+		b, err = bitcoin.OpenBuilder(bitcoin.BuilderOptions{Network: regtest, URLs: []string{"http://hangs:1"}, Client: hangs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		took(chain.RPCTimeout, chain.ErrBlind)
+		took(chain.RPCTimeout, chain.ErrBlind)
+	})
+}
+
+// hanging is a network where one node never answers.
+type hanging struct{}
+
+func (hanging) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Hostname() == "hangs" {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	var asked question
+	if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+		return nil, err
+	}
+	result := map[string]string{
+		"getblockchaininfo": `{"chain":"regtest"}`, "getblockhash": `"` + chaincfg.RegressionNetParams.GenesisHash.String() + `"`,
+		"getmempoolinfo": `{"mempoolminfee":0.00001000}`, "getnetworkinfo": `{"relayfee":0.00001000,"incrementalfee":0.00001000}`,
+		"estimatesmartfee": `{"feerate":0.00002000}`,
+	}[asked.Method]
+	body := fmt.Sprintf(`{"result":%s,"error":null,"id":%s}`, result, asked.ID)
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 }
