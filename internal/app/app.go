@@ -65,7 +65,7 @@ type App struct {
 	log     *slog.Logger
 	store   *store.Store
 	ports   ports
-	signer  *signer.Signer
+	signer  keys // nil: this process needs none
 	board   *rate.Board
 	readers map[money.Network]chain.Reader
 	tail    *engine.Tail
@@ -73,6 +73,7 @@ type App struct {
 	courier *engine.Courier
 	bell    engine.Bell // rung when a callback may be due
 	pool    *engine.Pool
+	recover *engine.Recovery
 	handler http.Handler
 }
 
@@ -81,7 +82,9 @@ type ports struct {
 	store  engine.Store
 	signer engine.Signer
 	hand   engine.Hand
-	sender engine.Sender
+	// journal tells what was signed, for a store that is an older copy.
+	journal engine.Journal
+	sender  engine.Sender
 }
 
 // Open opens the store, checks its schema, opens the signer where this process works with it, and builds all that the
@@ -185,6 +188,9 @@ func (a *App) Run(ctx context.Context, on net.Listener) error {
 	if a.pool != nil { // before anything can be given: an older copy of the store calls addresses free that are not
 		if err := a.pool.Check(ctx); err != nil {
 			return fmt.Errorf("compare database with signer: %w", err)
+		}
+		if err := a.recover.Load(ctx); err != nil {
+			return err
 		}
 	}
 	g, ctx := errgroup.WithContext(ctx)

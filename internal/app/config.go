@@ -17,6 +17,7 @@ import (
 
 	"github.com/pipe-pg/pipe/internal/chain"
 	"github.com/pipe-pg/pipe/internal/money"
+	"github.com/pipe-pg/pipe/internal/signer"
 )
 
 // Config is everything that the program can be told. Each field has a key of the form PIPE_NAME in the environment, or in
@@ -72,6 +73,29 @@ type Config struct {
 
 	LogFormat string `key:"PIPE_LOG" default:"text" help:"Form of the log on standard error: text or json."`
 	LogLevel  string `key:"PIPE_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
+
+	policy signer.Policy // of the embedded signer
+}
+
+// signerPolicy takes out the keys of the signer's policy, which are those of pipe signer: they bind the embedded signer too.
+// Unlike there, destinations need no approval unless PIPE_SIGNER_APPROVE says so, as nobody but this process could give it.
+func (c *Config) signerPolicy(values map[string]string) error {
+	own := map[string]bool{"PIPE_SIGNER_PASSPHRASE": true, "PIPE_SIGNER_PASSPHRASE_FILE": true}
+	env := []string{}
+	for k, v := range values {
+		if strings.HasPrefix(k, "PIPE_SIGNER_") && !own[k] {
+			env = append(env, k+"="+v)
+			delete(values, k)
+		}
+	}
+	if !slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, "PIPE_SIGNER_APPROVE=") }) {
+		env = append(env, "PIPE_SIGNER_APPROVE=false")
+	}
+	s, err := signer.LoadConfig(env)
+	if err == nil {
+		c.policy, err = s.Policy()
+	}
+	return err
 }
 
 // MaxConfigFile is the largest configuration file read, in bytes.
@@ -92,6 +116,9 @@ func LoadConfig(file string, environ []string) (Config, error) {
 		}
 	}
 	var c Config
+	if err := c.signerPolicy(values); err != nil {
+		return c, err
+	}
 	if err := c.fill(values); err != nil {
 		return c, err
 	}
@@ -129,6 +156,9 @@ func (c *Config) fill(values map[string]string) error {
 	v := reflect.ValueOf(c).Elem()
 	known := map[string]bool{"PIPE_CONFIG": true}
 	for i := range v.NumField() {
+		if !v.Type().Field(i).IsExported() {
+			continue // made of others
+		}
 		tag := v.Type().Field(i).Tag
 		key := tag.Get("key")
 		known[key] = true
@@ -247,6 +277,9 @@ func (c Config) Networks() map[money.Currency]money.Network {
 func (c Config) Print(w io.Writer) error {
 	v := reflect.ValueOf(c)
 	for i := range v.NumField() {
+		if !v.Type().Field(i).IsExported() {
+			continue // made of others
+		}
 		tag := v.Type().Field(i).Tag
 		value := fmt.Sprint(v.Field(i).Interface())
 		if tag.Get("secret") != "" && value != "" {

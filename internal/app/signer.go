@@ -6,11 +6,38 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"github.com/pipe-pg/pipe/internal/engine"
 	"github.com/pipe-pg/pipe/internal/signer"
 )
 
-// openSigner opens the embedded signer.
+// keys is all that the engine asks of a signer, in this process or in one of its own.
+type keys interface {
+	engine.Signer
+	engine.Hand
+	engine.Journal
+	Close() error
+}
+
+// openSigner opens the embedded signer, or the way to one in a process of its own.
 func (a *App) openSigner() error {
+	if a.Config.Signer != "" {
+		a.useSigner(signer.Dial(a.Config.Signer))
+		return nil
+	}
+	return a.openEmbedded()
+}
+
+func (a *App) useSigner(k keys) {
+	a.signer, a.ports.signer, a.ports.hand, a.ports.journal = k, k, k, k
+	if a.opts.Wrap.Hand != nil {
+		a.ports.hand = a.opts.Wrap.Hand(k)
+	}
+	if a.opts.Wrap.Signer != nil {
+		a.ports.signer = a.opts.Wrap.Signer(k)
+	}
+}
+
+func (a *App) openEmbedded() error {
 	o := a.Config.SignerOptions(a.opts)
 	if a.Config.SignerPassphrase == "" {
 		return errors.New("PIPE_SIGNER_PASSPHRASE_FILE is not set: the role worker needs it to open the seed")
@@ -29,13 +56,7 @@ func (a *App) openSigner() error {
 		return fmt.Errorf("open signer: %w", err)
 	}
 	debug.FreeOSMemory() // the seed's key derivation took 256 MiB, which nothing here needs again
-	a.signer, a.ports.signer, a.ports.hand = s, s, s
-	if a.opts.Wrap.Hand != nil {
-		a.ports.hand = a.opts.Wrap.Hand(s)
-	}
-	if a.opts.Wrap.Signer != nil {
-		a.ports.signer = a.opts.Wrap.Signer(s)
-	}
+	a.useSigner(s)
 	return nil
 }
 
@@ -53,7 +74,7 @@ func NewEpoch(ctx context.Context, c Config, o Options) (epoch uint64, err error
 
 // SignerOptions say where the embedded signer lives and what opens it.
 func (c Config) SignerOptions(o Options) signer.Options {
-	policy := signer.DefaultPolicy(false)
+	policy := c.policy
 	if o.SignerPolicy != nil {
 		policy = *o.SignerPolicy
 	}

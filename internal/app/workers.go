@@ -22,6 +22,7 @@ func (a *App) openWorkers() error {
 	}
 	clerk := &engine.Clerk{Store: a.ports.store, Rates: a.Desk.Rates, Nets: a.Nets, Render: a.Desk.Render, Log: a.log}
 	a.pool = &engine.Pool{Store: a.ports.store, Signer: a.ports.signer, Nets: a.Nets, Log: a.log}
+	a.recover = &engine.Recovery{Store: a.ports.store, Journal: a.ports.journal, Log: a.log}
 	a.loops = append(a.loops,
 		worker.Loop{Name: "pool", Every: PoolEvery, Timeout: StepTimeout, Run: a.orStop(a.pool.Step)},
 		worker.Loop{Name: "expire", Every: ExpireEvery, Timeout: StepTimeout, Run: clerk.Expire},
@@ -33,6 +34,7 @@ func (a *App) openWorkers() error {
 	for _, n := range a.Nets {
 		w := &engine.Watcher{
 			Store: a.ports.store, Reader: a.readers[n.Network], Net: n, Nets: a.Nets, Render: a.Desk.Render, Log: a.log,
+			Recovery: a.recover,
 		}
 		builder, err := a.Config.builder(n.Network, a.opts.Now, a.log)
 		if err != nil {
@@ -43,7 +45,7 @@ func (a *App) openWorkers() error {
 		}
 		payer := &engine.Payer{
 			Store: a.ports.store, Net: n, Nets: a.Nets, Builder: builder, Hand: a.ports.hand, Rules: a.Config.payRules(n.Network),
-			Render: a.Desk.Render, Log: a.log, At: a.opts.At,
+			Render: a.Desk.Render, Log: a.log, At: a.opts.At, Recovery: a.recover,
 		}
 		recount := RecountEvery
 		if chain.IsDev(n.Network) {

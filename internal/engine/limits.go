@@ -55,6 +55,8 @@ const (
 	SpendLease = 30 * time.Second
 	// SpendBatch bounds the spends claimed at once.
 	SpendBatch = 32
+	// SignedBatch is how many signed spends the signer is asked for at once (signer.MaxListed).
+	SignedBatch = 100
 	// MaxVersions bounds the versions of a spend (engine.BumpAfter).
 	MaxVersions = 10
 	// MaxHoldings bounds the tickets of a spend (bitcoin.MaxInputs).

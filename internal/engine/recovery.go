@@ -51,7 +51,7 @@ func (r *Recovery) Load(ctx context.Context) error {
 	defer r.mu.Unlock()
 	r.lost, r.by = map[payment.ID][]chain.SignedSpend{}, map[string]payment.ID{}
 	for after := ""; ; {
-		page, err := r.Journal.Signed(ctx, after, Batch)
+		page, err := r.Journal.Signed(ctx, after, SignedBatch)
 		if err != nil {
 			return fmt.Errorf("ask signer for what it signed: %w", err)
 		}

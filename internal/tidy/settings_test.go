@@ -50,6 +50,9 @@ func settingsTable(t *testing.T) string {
 	out.WriteString("\n| setting | default | what it is |\n| --- | --- | --- |\n")
 	typ := reflect.TypeFor[app.Config]()
 	for i := range typ.NumField() {
+		if !typ.Field(i).IsExported() {
+			continue
+		}
 		tag := typ.Field(i).Tag
 		key, help := tag.Get("key"), tag.Get("help")
 		if key == "" || help == "" {
