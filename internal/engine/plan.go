@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pipe-pg/pipe/internal/chain"
 	"github.com/pipe-pg/pipe/internal/ledger"
@@ -322,8 +323,10 @@ func (p *Payer) unbuiltOne(tx Tx, x payment.Payout, why error) error {
 	return nil
 }
 
-// shown is an adapter's error without its own name, for people.
-func shown(err error) string { return err.Error() }
+// shown is an adapter's error without the seam's own words, for people.
+func shown(err error) string {
+	return strings.TrimPrefix(err.Error(), chain.ErrReceiver.Error()+": ")
+}
 
 // freeAddress lets the payer give another refund address after one that does not take the coins.
 func (p *Payer) freeAddress(tx Tx, x payment.Payout) error {
@@ -351,6 +354,9 @@ func (p *Payer) write(tx Tx, pl plan, u chain.Unsigned) error {
 	for i := range pl.tickets {
 		pl.tickets[i].SpendID = s.ID
 	}
+	if err := p.heat(tx, pl.tickets); err != nil {
+		return err
+	}
 	if err := tx.AddSpend(s, pl.tickets); err != nil {
 		return err
 	}
@@ -376,6 +382,26 @@ func (p *Payer) write(tx Tx, pl plan, u chain.Unsigned) error {
 		}
 		if err := p.wake(tx, now); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// heat has accounts that are about to pay weighed at every block, so that coins that leave them by another hand are missed at once.
+func (p *Payer) heat(tx Tx, all []payment.Ticket) error {
+	if !p.Net.Accounts {
+		return nil
+	}
+	for _, t := range all {
+		addr, err := tx.Address(t.Network, t.Address)
+		if err != nil {
+			return err
+		}
+		if hot := tx.Now().Add(HotFor); addr.HotUntil.Before(hot) {
+			addr.HotUntil = hot
+			if err := tx.SwapAddress(addr); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
