@@ -3,19 +3,19 @@ package demo
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"html/template"
-	"math/big"
 	"net/http"
 	"strings"
 
 	"github.com/pipe-pg/pipe/internal/app"
 	"github.com/pipe-pg/pipe/internal/engine"
-	"github.com/pipe-pg/pipe/internal/money"
 	"github.com/pipe-pg/pipe/internal/payment"
 )
 
-// panel is the faucet on the payment page: plain forms, which work without script.
+// panel is the faucet and the exceptions on the payment page: plain forms, which work without script. Only the demo has it:
+// whoever sees it can move its chains.
 func (d *Demo) panel() *app.Panel {
 	t := template.Must(template.ParseFS(templateFiles, "templates/panel.html"))
 	return &app.Panel{
@@ -25,30 +25,42 @@ func (d *Demo) panel() *app.Panel {
 				return "", nil
 			}
 			var out bytes.Buffer
-			due := v.Missing
-			if due.IsZero() {
-				due = v.Quote.Due
-			}
-			err := t.Execute(&out, map[string]any{
-				"Coin": v.Quote.Coin, "Address": v.Quote.Address, "Back": back, "Korean": v.Invoice.Language == payment.Korean,
-				"Payable": v.Invoice.Told.Status != payment.Paid && !v.Covers,
-				"Exact":   due.Text(), "Short": share(due, 50).Text(), "More": share(due, 110).Text(),
-			})
+			err := t.Execute(&out, panelOf(v, back))
 			return template.HTML(out.String()), err //nolint:gosec // made by html/template right above
 		},
 	}
 }
 
-// share is so many hundredths of an amount, in whole due units.
-func share(a money.Amount, percent int64) money.Amount {
-	unit := money.DueUnit(a.Currency()).Big()
-	n := new(big.Int).Mul(a.Big(), big.NewInt(percent))
-	n.Quo(n, big.NewInt(100))
-	return money.OfBig(a.Currency(), n.Sub(n, new(big.Int).Mod(n, unit)))
+// panelModel is what the panel offers of an invoice.
+type panelModel struct {
+	Coin, Address, Back, Invoice string
+	Korean                       bool
+	Payable                      bool // something is still to come
+	Exact, Short, More           string
+	Change                       bool // another coin may be sent instead
+	Mined, Paid                  bool
+}
+
+func panelOf(v engine.View, back string) panelModel {
+	due := v.Missing
+	if due.IsZero() {
+		due = v.Quote.Due
+	}
+	m := panelModel{
+		Coin: string(v.Quote.Coin), Address: v.Quote.Address, Back: back, Invoice: string(v.Invoice.ID),
+		Korean:  v.Invoice.Language == payment.Korean,
+		Payable: v.Status != payment.Paid && v.Status != payment.Refunded && !v.Covers,
+		Exact:   due.Text(), Short: share(due, 50).Text(), More: share(due, 110).Text(),
+		Change: v.CanChange && len(v.Invoice.Coins) > 1, Paid: v.Status == payment.Paid,
+	}
+	for _, dep := range v.Deposits {
+		m.Mined = m.Mined || dep.Height > 0
+	}
+	return m
 }
 
 func (d *Demo) panelHandler() http.Handler {
-	mux := http.NewServeMux()
+	mux, known := http.NewServeMux(), plays()
 	mux.HandleFunc("POST /demo/faucet", func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, MaxBody)
 		back := r.FormValue("back")
@@ -56,13 +68,35 @@ func (d *Demo) panelHandler() http.Handler {
 			http.Error(w, "back must be a payment page", http.StatusBadRequest)
 			return
 		}
-		if err := d.faucet(r.Context(), r.FormValue); err != nil {
+		var err error
+		if act, ok := known[r.FormValue("do")]; ok {
+			back, err = d.act(r.Context(), act, payment.ID(r.FormValue("invoice")), back)
+		} else {
+			err = d.faucet(r.Context(), r.FormValue)
+		}
+		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
 		http.Redirect(w, r, back, http.StatusSeeOther)
 	})
 	return mux
+}
+
+// act plays something out and tells which page to go on with.
+func (d *Demo) act(ctx context.Context, what play, id payment.ID, back string) (string, error) {
+	v, err := d.app.Desk.Page(ctx, id)
+	switch {
+	case err != nil:
+		return "", err
+	case v.Quote == nil:
+		return "", errors.New("choose a coin first")
+	}
+	next, err := what(d, ctx, v)
+	if err != nil || next == id {
+		return back, err
+	}
+	return "/invoice-" + string(next), nil
 }
 
 func (d *Demo) faucet(ctx context.Context, form func(string) string) error {
