@@ -164,6 +164,12 @@ func TestBuilderOnRegtest(t *testing.T) {
 		h.AcceptThenFail = func(ctx context.Context) error { return c.FailNextSend(ctx, mode) }
 		t.Run(string(mode), func(t *testing.T) { chaintest.RunBuilder(t, h) })
 	}
+	q, err := chain.NewQuorum(regtest, chain.Named{Name: "a", Reader: open(t, c.URL())}, chain.Named{Name: "b", Reader: open(t, c.URL())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Reader, h.Builder = q, openBuilder(t, c.URL(), c.URL())
+	t.Run("two endpoints", func(t *testing.T) { chaintest.RunBuilder(t, h) })
 }
 
 // TestBuilderOnBitcoind has a hand between builder and node for what a real node does not do on demand.
