@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,17 +45,42 @@ func (t *tx) SwapCallback(c payment.Callback, fence int64) error {
 	return t.swapped("save callback", n, err)
 }
 
-// ClaimCallbacks takes due callbacks, the longest due first.
+// ClaimCallbacks takes due callbacks, the longest due first: one of each origin, then another one of each, up to PerOrigin.
 func (t *tx) ClaimCallbacks(q engine.ClaimCallbacks) ([]payment.Callback, error) {
 	skip := ""
 	for _, origin := range q.Skip {
 		skip += " " + origin + " "
 	}
-	rows, err := t.q.ClaimCallbacks(t.ctx, row.ClaimCallbacksParams{
-		LeaseUntil: millis(q.Now.Add(q.Lease)), Now: millis(q.Now), Skip: skip, PerOrigin: int64(q.PerOrigin), Most: atMost(q.Limit),
-	})
+	due, err := t.q.CountDue(t.ctx, row.CountDueParams{Now: millis(q.Now), Few: FewDue})
+	if err != nil {
+		return nil, t.fail("count due callbacks", err)
+	}
+	var rows []row.Callback
+	for range q.PerOrigin {
+		p := row.ClaimLanesParams{
+			LeaseUntil: millis(q.Now.Add(q.Lease)), Now: millis(q.Now), Skip: skip, Most: atMost(q.Limit - len(rows)),
+		}
+		claim := t.q.ClaimLanes
+		if due < FewDue {
+			claim = t.claimFew
+		}
+		round, err := claim(t.ctx, p)
+		if err != nil {
+			return nil, t.fail("claim callbacks", err)
+		}
+		if rows = append(rows, round...); len(round) == 0 || len(rows) >= q.Limit {
+			break
+		}
+	}
 	slices.SortFunc(rows, func(a, b row.Callback) int { return cmp.Or(cmp.Compare(a.DueAt, b.DueAt), cmp.Compare(a.N, b.N)) })
-	return callbacks(rows), t.fail("claim callbacks", err)
+	return callbacks(rows), nil
+}
+
+// claimFew is ClaimLanes for when no more than FewDue are due.
+func (t *tx) claimFew(ctx context.Context, p row.ClaimLanesParams) ([]row.Callback, error) {
+	return t.q.ClaimCallbacks(ctx, row.ClaimCallbacksParams{
+		LeaseUntil: p.LeaseUntil, Now: p.Now, Few: FewDue, Skip: p.Skip, Most: p.Most,
+	})
 }
 
 // AddAttempt stores one try.

@@ -37,6 +37,10 @@ const (
 	// below.
 	CountGiven = 4_096
 
+	// FewDue is how many due callbacks are few: their origins are read from them. Of more, the origins of all that are open are
+	// walked instead, which costs by the number of origins and not of callbacks. A choice: what one claim may take.
+	FewDue = 64
+
 	// MinSQLite is the oldest version without the WAL-reset corruption, as SQLite numbers it: 3.51.3.
 	MinSQLite = 3_051_003
 	// MinPostgres is the oldest major version of PostgreSQL.

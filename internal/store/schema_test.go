@@ -103,8 +103,7 @@ func differences(a, b []string) []string {
 
 // scans are the queries that may read a whole table or index on SQLite, and why.
 var scans = map[string]string{
-	"ClaimSpends":      "reads its own bounded choice",
-	"ClaimCallbacks":   "numbers the due callbacks it has found by index",
+	"CountDue":         "counts its own bounded choice",
 	"PoolLevels":       "counts its own bounded choice",
 	"UnvaluedDeposits": "its index holds the answer and nothing else",
 	"OldestDue":        "the first of an index",
@@ -163,8 +162,22 @@ func TestPlans(t *testing.T) {
 		if err := rows.Err(); err != nil {
 			t.Fatal(err)
 		}
-		if all := strings.Join(plan, "\n\t"); strings.Contains(all, "SCAN ") && scans[name] == "" {
+		if all := strings.Join(plan, "\n\t"); scansTable(text, plan) && scans[name] == "" {
 			t.Errorf("%s scans:\n\t%s", name, all)
 		}
 	}
+}
+
+var withName = regexp.MustCompile(`(\w+)(?: \(\w+\))? AS (?:MATERIALIZED )?\(`)
+
+// scansTable tells whether a plan reads all of anything but what the query's own WITH chose.
+func scansTable(text string, plan []string) bool {
+	own := map[string]bool{}
+	for _, m := range withName.FindAllStringSubmatch(text, -1) {
+		own[m[1]] = true
+	}
+	return slices.ContainsFunc(plan, func(step string) bool {
+		what, scans := strings.CutPrefix(step, "SCAN ")
+		return scans && !own[strings.Fields(what)[0]]
+	})
 }

@@ -18,26 +18,65 @@ UPDATE callback SET
     state = @state, attempts = @attempts, due_at = @due_at, lease_until = @lease_until, done_at = @done_at, fence = fence + 1
 WHERE id = @id AND fence = @fence;
 
--- The first choice cannot lock rows, because it numbers them; the middle one locks them and looks again, and the outermost
--- changes only what it locked. skip is a list of origins, each between spaces: an origin holds none.
+-- How many are due, counted to few and no further.
+-- name: CountDue :one
+SELECT CAST(COUNT(*) AS BIGINT) AS due FROM (
+    SELECT 1 FROM callback c WHERE c.state = 'open' AND c.due_at <= @now AND c.lease_until <= @now LIMIT @few
+) d;
+
+-- One of each origin: its longest due one that may go now. Rows are locked once they are chosen, before anything is changed.
+-- skip is a list of origins, each between spaces: an origin holds none. The origins are those of all that is due, for when
+-- that is little.
 -- name: ClaimCallbacks :many
-WITH numbered AS (
-    SELECT c.n, c.due_at, ROW_NUMBER() OVER (PARTITION BY c.origin ORDER BY c.due_at, c.n) AS place
-    FROM callback c
-    WHERE c.state = 'open' AND c.due_at <= @now AND c.lease_until <= @now
-        AND replace(CAST(@skip AS TEXT), ' ' || c.origin || ' ', '') = CAST(@skip AS TEXT)
-        AND NOT EXISTS (
+WITH due AS MATERIALIZED (
+    SELECT d.origin FROM callback d
+    WHERE d.state = 'open' AND d.due_at <= @now AND d.lease_until <= @now ORDER BY d.due_at LIMIT @few
+), lane AS (
+    SELECT DISTINCT due.origin FROM due
+), head AS MATERIALIZED (
+    SELECT (
+        SELECT c.n FROM callback c
+        WHERE c.state = 'open' AND c.origin = lane.origin AND c.due_at <= @now AND c.lease_until <= @now AND NOT EXISTS (
             SELECT 1 FROM callback o WHERE o.state = 'open' AND o.invoice_id = c.invoice_id AND o.seq < c.seq
         )
-), chosen AS (
-    SELECT n FROM numbered WHERE place <= CAST(@per_origin AS BIGINT) ORDER BY due_at, n LIMIT @most
+        ORDER BY c.due_at, c.n LIMIT 1
+    ) AS n
+    FROM lane
+    WHERE lane.origin IS NOT NULL AND replace(CAST(@skip AS TEXT), ' ' || lane.origin || ' ', '') = CAST(@skip AS TEXT)
+), chosen AS MATERIALIZED (
+    SELECT k.n FROM head JOIN callback k ON k.n = head.n ORDER BY k.due_at, k.n LIMIT @most
+), locked AS MATERIALIZED (
+    SELECT l.n FROM callback l WHERE l.n IN (SELECT n FROM chosen) FOR UPDATE SKIP LOCKED
 )
 UPDATE callback SET lease_until = @lease_until, fence = fence + 1
-WHERE callback.n IN (
-    SELECT k.n FROM callback k
-    WHERE k.state = 'open' AND k.due_at <= @now AND k.lease_until <= @now AND k.n IN (SELECT n FROM chosen)
-    FOR UPDATE SKIP LOCKED
+WHERE callback.n IN (SELECT n FROM locked)
+RETURNING *;
+
+-- The same for when much is due: the origins are walked along their index, each by one step, so that a long list of one costs
+-- the others nothing.
+-- name: ClaimLanes :many
+WITH RECURSIVE lane (origin) AS (
+    SELECT MIN(c.origin) FROM callback c WHERE c.state = 'open'
+    UNION ALL
+    SELECT (SELECT MIN(d.origin) FROM callback d WHERE d.state = 'open' AND d.origin > lane.origin)
+    FROM lane WHERE lane.origin IS NOT NULL
+), head AS MATERIALIZED (
+    SELECT (
+        SELECT c.n FROM callback c
+        WHERE c.state = 'open' AND c.origin = lane.origin AND c.due_at <= @now AND c.lease_until <= @now AND NOT EXISTS (
+            SELECT 1 FROM callback o WHERE o.state = 'open' AND o.invoice_id = c.invoice_id AND o.seq < c.seq
+        )
+        ORDER BY c.due_at, c.n LIMIT 1
+    ) AS n
+    FROM lane
+    WHERE lane.origin IS NOT NULL AND replace(CAST(@skip AS TEXT), ' ' || lane.origin || ' ', '') = CAST(@skip AS TEXT)
+), chosen AS MATERIALIZED (
+    SELECT k.n FROM head JOIN callback k ON k.n = head.n ORDER BY k.due_at, k.n LIMIT @most
+), locked AS MATERIALIZED (
+    SELECT l.n FROM callback l WHERE l.n IN (SELECT n FROM chosen) FOR UPDATE SKIP LOCKED
 )
+UPDATE callback SET lease_until = @lease_until, fence = fence + 1
+WHERE callback.n IN (SELECT n FROM locked)
 RETURNING *;
 
 -- name: AddAttempt :exec

@@ -219,8 +219,11 @@ func (q *Queries) Callbacks(ctx context.Context, arg CallbacksParams) ([]Callbac
 }
 
 const claimCallbacks = `-- name: ClaimCallbacks :many
-WITH lane AS (
-    SELECT DISTINCT d.origin FROM callback d WHERE d.state = 'open' AND d.due_at <= $2 AND d.lease_until <= $2
+WITH due AS MATERIALIZED (
+    SELECT d.origin FROM callback d
+    WHERE d.state = 'open' AND d.due_at <= $2 AND d.lease_until <= $2 ORDER BY d.due_at LIMIT $3
+), lane AS (
+    SELECT DISTINCT due.origin FROM due
 ), head AS MATERIALIZED (
     SELECT (
         SELECT c.n FROM callback c
@@ -230,9 +233,9 @@ WITH lane AS (
         ORDER BY c.due_at, c.n LIMIT 1
     ) AS n
     FROM lane
-    WHERE lane.origin IS NOT NULL AND replace(CAST($3 AS TEXT), ' ' || lane.origin || ' ', '') = CAST($3 AS TEXT)
+    WHERE lane.origin IS NOT NULL AND replace(CAST($4 AS TEXT), ' ' || lane.origin || ' ', '') = CAST($4 AS TEXT)
 ), chosen AS MATERIALIZED (
-    SELECT k.n FROM head JOIN callback k ON k.n = head.n ORDER BY k.due_at, k.n LIMIT $4
+    SELECT k.n FROM head JOIN callback k ON k.n = head.n ORDER BY k.due_at, k.n LIMIT $5
 ), locked AS MATERIALIZED (
     SELECT l.n FROM callback l WHERE l.n IN (SELECT n FROM chosen) FOR UPDATE SKIP LOCKED
 )
@@ -244,6 +247,7 @@ RETURNING n, id, invoice_id, application_id, seq, url, origin, status, code, con
 type ClaimCallbacksParams struct {
 	LeaseUntil int64
 	Now        int64
+	Few        int32
 	Skip       string
 	Most       int32
 }
@@ -255,6 +259,7 @@ func (q *Queries) ClaimCallbacks(ctx context.Context, arg ClaimCallbacksParams) 
 	rows, err := q.db.QueryContext(ctx, claimCallbacks,
 		arg.LeaseUntil,
 		arg.Now,
+		arg.Few,
 		arg.Skip,
 		arg.Most,
 	)

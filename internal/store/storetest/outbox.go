@@ -125,9 +125,34 @@ func (s *suite) claim(q engine.ClaimCallbacks) string {
 	return strings.Join(names, " ")
 }
 
-// claims takes callbacks as the courier does.
-func claims(t *testing.T, s *suite) {
+// claims takes callbacks as the courier does, few and many.
+func claims(t *testing.T, s *suite) { claimsBeside(t, s, 0) }
+
+func claimsAmong(t *testing.T, s *suite) { claimsBeside(t, s, 200) }
+
+// claimsBeside is claims beside so many callbacks of an origin that is skipped.
+func claimsBeside(t *testing.T, s *suite, many int) {
 	a := s.application()
+	const crowded = "https://d.crowded.example" // among the others
+	claim := func(q engine.ClaimCallbacks) string {
+		t.Helper()
+		q.Skip = append(q.Skip, crowded)
+		return s.claim(q)
+	}
+	s.update(func(tx engine.Tx) error {
+		for n := range many {
+			i := s.invoiceOf(a, tx.NewID())
+			if err := tx.AddInvoice(i); err != nil {
+				return err
+			}
+			c := s.callbackOf(i, makeID(0x1000+n), crowded)
+			c.DueAt = start.Add(-2 * time.Hour)
+			if _, err := tx.AddCallback(c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	add := func(id int, i payment.Invoice, origin string, due time.Duration) {
 		c := s.callbackOf(i, makeID(id), origin)
 		c.DueAt = start.Add(due)
@@ -154,15 +179,15 @@ func claims(t *testing.T, s *suite) {
 		}
 	}
 	s.now = start.Add(-time.Millisecond)
-	expect("just before", s.claim(engine.ClaimCallbacks{Skip: []string{"https://a.example"}}), "51")
+	expect("just before", claim(engine.ClaimCallbacks{Skip: []string{"https://a.example"}}), "51")
 	s.now = start.Add(-time.Millisecond).Add(time.Minute)
 	add(0x71, s.invoiceFor(a), "https://late.example", 2*time.Hour)
-	expect("two of an origin", s.claim(engine.ClaimCallbacks{PerOrigin: 2}), "31 21 51 41 61")
-	expect("the third", s.claim(engine.ClaimCallbacks{PerOrigin: 2}), "11")
-	expect("none left", s.claim(engine.ClaimCallbacks{}), "")
+	expect("two of an origin", claim(engine.ClaimCallbacks{PerOrigin: 2}), "31 21 51 41 61")
+	expect("the third", claim(engine.ClaimCallbacks{PerOrigin: 2}), "11")
+	expect("none left", claim(engine.ClaimCallbacks{}), "")
 	release()
-	expect("one", s.claim(engine.ClaimCallbacks{Limit: 1}), "31")
-	expect("skipping", s.claim(engine.ClaimCallbacks{Skip: []string{"https://b.example", "https://a.example"}}), "51 61")
+	expect("one", claim(engine.ClaimCallbacks{Limit: 1}), "31")
+	expect("skipping", claim(engine.ClaimCallbacks{Skip: []string{"https://b.example", "https://a.example"}}), "51 61")
 	release()
 
 	c := get(s, func(tx engine.Tx) (payment.Callback, error) { return tx.Callback(makeID(0x31)) })
@@ -176,7 +201,12 @@ func claims(t *testing.T, s *suite) {
 	}
 	finish(0x11, payment.CallbackParked)
 	finish(0x41, payment.CallbackDelivered)
-	expect("the next of an invoice", s.claim(engine.ClaimCallbacks{}), "12 42 31 21 51 61")
+	expect("the next of an invoice", claim(engine.ClaimCallbacks{}), "12 42 31 21 51 61")
+	release()
+	if many > 0 { // however many one origin has, the others get theirs at once
+		expect("one of each", s.claim(engine.ClaimCallbacks{PerOrigin: 1}), "1000 12 42 51 61")
+		expect("the next of each", s.claim(engine.ClaimCallbacks{PerOrigin: 1, Limit: 2}), "1001 31")
+	}
 }
 
 func idempotency(t *testing.T, s *suite) {

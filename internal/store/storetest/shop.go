@@ -64,7 +64,7 @@ func applications(t *testing.T, s *suite) {
 func keys(t *testing.T, s *suite) {
 	a := s.application()
 	k := payment.Key{ID: makeID(1), ApplicationID: a.ID, Hash: bytes.Repeat([]byte{7}, 32), Hint: "pk_7", CreatedAt: s.now}
-	other := payment.Key{ID: makeID(2), ApplicationID: a.ID, Hash: bytes.Repeat([]byte{8}, 32), Hint: "pk_8", CreatedAt: s.now}
+	other := payment.Key{ID: makeID(2), ApplicationID: a.ID, Hash: bytes.Repeat([]byte{8}, 32), Hint: "pk_8", NoRefund: true, CreatedAt: s.now}
 	s.update(func(tx engine.Tx) error { return tx.AddKey(k) })
 	s.update(func(tx engine.Tx) error { return tx.AddKey(other) })
 	twin := other

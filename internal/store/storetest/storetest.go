@@ -44,7 +44,7 @@ func Run(t *testing.T, open Open) {
 		{"halt", halt}, {"stamp", stamp}, {"spends", spends}, {"tickets", tickets}, {"spend claims", spendClaims}, {"spend workers", spendWorkers},
 		{"spend checks", spendChecks}, {"versions", versions},
 		{"strays", strays}, {"coins", coins}, {"wallets", wallets}, {"balance of", balanceOf},
-		{"events", events}, {"callbacks", callbacks}, {"claims", claims}, {"idempotency", idempotency},
+		{"events", events}, {"callbacks", callbacks}, {"claims", claims}, {"claims among many", claimsAmong}, {"idempotency", idempotency},
 		{"rollback", rollback}, {"retry", retry}, {"broken", broken}, {"view", view}, {"ids", ids}, {"cancelled", cancelled},
 		{"crowd", crowd}, {"counter", counter}, {"workers", workers}, {"skew", skew},
 	} {
