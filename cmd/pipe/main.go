@@ -25,6 +25,7 @@ type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Run the gateway: API, payment page and workers."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring the database's schema up to date."`
 	Seed     seedCommand     `cmd:"" help:"Make the encrypted seed, or bring one back from its recovery phrase."`
+	Restore  restoreCommand  `cmd:"" help:"Find every address and coin of a recovery phrase on the chains, without any database."`
 	Signer   signerCommand   `cmd:"" help:"Run the signer as a process of its own, and decide what it may sign."`
 	Merchant merchantCommand `cmd:"" help:"Add and list merchants."`
 	App      appCommand      `cmd:"" help:"Add, list and change applications, and their API keys."`

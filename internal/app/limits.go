@@ -40,6 +40,9 @@ const (
 	RecountEvery    = 30 * time.Second
 	RecountEveryDev = 5 * time.Second
 
+	// FindTries is how often accounts are asked for again where the tip changed meanwhile.
+	FindTries = 5
+
 	// DoctorTimeout bounds all of pipe doctor.
 	DoctorTimeout = time.Minute
 	// LagBlocks is how far a node may be behind the highest before it counts as lagging.

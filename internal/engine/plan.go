@@ -1,12 +1,10 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/pipe-pg/pipe/internal/chain"
@@ -65,6 +63,8 @@ func (p *Payer) planOne(ctx context.Context, group []payment.Payout) (done []pay
 	})
 	first := group[0].ID
 	switch {
+	case errors.Is(err, errGone):
+		return []payment.ID{first}, p.giveUp(ctx, first)
 	case err != nil:
 		return nil, err
 	case why == payment.HoldGather:
@@ -74,11 +74,15 @@ func (p *Payer) planOne(ctx context.Context, group []payment.Payout) (done []pay
 	}
 	p.at(StepBuild)
 	u, err := p.Builder.Build(ctx, pl.draft)
+	if err == nil && p.tooDear(pl, u) {
+		err = errTooDear
+	}
+	alone := len(pl.payouts) == 1
+	if !alone && (errors.Is(err, chain.ErrTooSmall) || errors.Is(err, errTooDear)) {
+		return p.planOne(ctx, group[:1]) // nobody is kept waiting by his company
+	}
 	if err != nil {
 		return []payment.ID{first}, p.unbuilt(ctx, pl, err)
-	}
-	if p.tooDear(pl, u) {
-		return []payment.ID{first}, p.unbuilt(ctx, pl, errTooDear)
 	}
 	p.at(StepPlan)
 	for _, x := range pl.payouts {
@@ -89,6 +93,20 @@ func (p *Payer) planOne(ctx context.Context, group []payment.Payout) (done []pay
 		return done, nil // the next step looks again
 	}
 	return done, err
+}
+
+// errGone: no account holds any more what a gather was to move.
+var errGone = errors.New("engine: the coins to gather were used elsewhere")
+
+// giveUp ends a gather whose coins were used elsewhere; what waits for it looks again.
+func (p *Payer) giveUp(ctx context.Context, id payment.ID) error {
+	return p.Store.Update(ctx, func(tx Tx) error {
+		x, err := tx.Payout(id)
+		if err != nil || x.State != payment.PayoutOpen {
+			return err
+		}
+		return p.fail(tx, x, "its coins were used elsewhere")
+	})
 }
 
 // errTooDear: the fee would eat more of a settlement than the operator's share.
@@ -193,90 +211,6 @@ func causeOf(k payment.PayoutKind) chain.Cause {
 	return chain.CauseRefund
 }
 
-// tickets are what one payout is paid with: coins of its own account alone.
-func (p *Payer) tickets(tx Tx, x payment.Payout) ([]payment.Ticket, payment.Hold, error) {
-	if p.Net.Accounts {
-		return p.account(tx, x)
-	}
-	coins, err := p.coins(tx, x.Source)
-	if err != nil {
-		return nil, "", err
-	}
-	need, have := x.Amount.Sub(x.Wasted), money.Zero(p.Net.Network.Coin())
-	var all []payment.Ticket
-	for _, c := range coins {
-		if len(all) == MaxHoldings || !have.Less(need) {
-			break
-		}
-		addr, err := tx.Address(c.Network, c.Address)
-		if err != nil {
-			return nil, "", err
-		}
-		have = have.Add(c.Amount)
-		all = append(all, payment.Ticket{Network: c.Network, Ticket: c.Ref, Address: c.Address, Amount: c.Amount, Index: addr.Index})
-	}
-	if have.Less(need) {
-		return nil, payment.HoldBusy, nil // some are in another spend, or came back from one that is not deep enough yet
-	}
-	return all, payment.HoldNone, nil
-}
-
-// coins are an account's unspent outputs, the largest first, so that few of them pay.
-func (p *Payer) coins(tx Tx, source ledger.Account) ([]payment.Deposit, error) {
-	coins, err := tx.Coins(source, p.Net.Network, Batch)
-	slices.SortStableFunc(coins, func(a, b payment.Deposit) int { return b.Amount.Cmp(a.Amount) })
-	return coins, err
-}
-
-// account picks the account that pays: an invoice's own, or the wallet's smallest one that holds enough.
-func (p *Payer) account(tx Tx, x payment.Payout) ([]payment.Ticket, payment.Hold, error) {
-	need := x.Amount.Sub(x.Wasted)
-	if !x.Source.IsWallet() {
-		addr, err := tx.InvoiceAddress(x.InvoiceID, x.Network)
-		if err != nil {
-			return nil, "", err
-		}
-		return p.nonce(tx, addr, addr.Balance.Sub(addr.Wallet), need)
-	}
-	all, err := tx.WalletAddresses(x.MerchantID, x.Network, Batch)
-	if err != nil {
-		return nil, "", err
-	}
-	all = slices.DeleteFunc(all, func(a payment.Address) bool { return a.Wallet.Less(need) || a.Address == x.To })
-	if len(all) == 0 {
-		return nil, payment.HoldGather, nil
-	}
-	addr := slices.MinFunc(all, func(a, b payment.Address) int {
-		return cmp.Or(a.Wallet.Cmp(b.Wallet), cmp.Compare(a.Address, b.Address))
-	})
-	return p.nonce(tx, addr, addr.Wallet, need)
-}
-
-// nonce is the ticket of an account's next transaction. An account has one spend at a time: what could come after it is not
-// known before it is final.
-func (p *Payer) nonce(tx Tx, a payment.Address, have, need money.Amount) ([]payment.Ticket, payment.Hold, error) {
-	ticket := AccountTicket(a.Address, a.Nonce)
-	if _, err := tx.TicketSpend(a.Network, ticket); !errors.Is(err, payment.ErrAbsent) {
-		return nil, payment.HoldBusy, err
-	}
-	if a.Nonce > 0 {
-		last, err := tx.TicketSpend(a.Network, AccountTicket(a.Address, a.Nonce-1))
-		if err != nil && !errors.Is(err, payment.ErrAbsent) {
-			return nil, "", err
-		}
-		if err == nil && last.State != payment.SpendDone {
-			return nil, payment.HoldBusy, nil
-		}
-	}
-	if have.Less(need) {
-		return nil, payment.HoldBusy, nil
-	}
-	return []payment.Ticket{{Network: a.Network, Ticket: ticket, Address: a.Address, Amount: need, Index: a.Index}}, payment.HoldNone, nil
-}
-
-// AccountTicket names the right to an account's transaction with this nonce.
-func AccountTicket(address string, nonce uint64) string { return fmt.Sprintf("%s:%d", address, nonce) }
-
 // unbuilt books that a transaction could not be built, where that says something of the payout.
 func (p *Payer) unbuilt(ctx context.Context, pl plan, why error) error {
 	return p.Store.Update(ctx, func(tx Tx) error {
@@ -351,6 +285,11 @@ func (p *Payer) write(tx Tx, pl plan, u chain.Unsigned) error {
 		State: payment.SpendPlanned, Version: 1, Out: money.Zero(u.Network.Coin()), Fee: money.Zero(u.Network.Coin()),
 		CreatedAt: tx.Now(), UpdatedAt: tx.Now(), DueAt: tx.Now(),
 	}
+	for _, x := range pl.payouts {
+		if now, err := tx.Payout(x.ID); err != nil || now.Rev != x.Rev {
+			return errors.Join(err, errMoved) // somebody cancelled or planned it, or the chain took its coins
+		}
+	}
 	for i := range pl.tickets {
 		pl.tickets[i].SpendID = s.ID
 	}
@@ -372,10 +311,12 @@ func (p *Payer) write(tx Tx, pl plan, u chain.Unsigned) error {
 		if err != nil {
 			return err
 		}
-		if now.Rev != x.Rev {
-			return errMoved // somebody cancelled it, or the chain took its coins; the next step looks again
-		}
 		share, _ := shareOf(v, x.ID)
+		if over := share.Net.Add(share.Fee).Sub(now.Amount.Sub(now.Wasted)); over.Sign() > 0 { // the network took a rest below dust
+			if err := p.setMore(tx, &now, over); err != nil {
+				return err
+			}
+		}
 		now.State, now.SpendID, now.Net, now.Fee, now.Held, now.UpdatedAt = payment.PayoutPaying, s.ID, share.Net, share.Fee, payment.HoldNone, tx.Now()
 		if err := tx.SwapPayout(now); err != nil {
 			return err
@@ -407,6 +348,18 @@ func (p *Payer) heat(tx Tx, all []payment.Ticket) error {
 	return nil
 }
 
+// setMore sets more coins aside for a payout than it was to take: a rest that is too small to come back.
+func (p *Payer) setMore(tx Tx, x *payment.Payout, more money.Amount) error {
+	if have, err := tx.BalanceOf(x.Source, x.Network); err != nil || have.Less(more) {
+		return errors.Join(err, errMoved) // another payout reserved it: later there are other coins
+	}
+	if err := tx.Post(ledger.Unreserve(reservation(*x))); err != nil {
+		return err
+	}
+	x.Amount = x.Amount.Add(more)
+	return reserve(tx, x)
+}
+
 // versionFrom is the row of what was built.
 func versionFrom(tx Tx, s payment.Spend, u chain.Unsigned) (payment.Version, error) {
 	unsigned, err := json.Marshal(u)
@@ -419,75 +372,8 @@ func versionFrom(tx Tx, s payment.Spend, u chain.Unsigned) (payment.Version, err
 	for _, pay := range u.Pays {
 		v.Shares = append(v.Shares, payment.Share{PayoutID: payment.ID(pay.Payout), Net: pay.Net, Fee: pay.Amount.Sub(pay.Net)})
 	}
+	if len(v.Shares) == 1 { // what is too small to come back goes to the network too
+		v.Shares[0].Fee = v.Fee
+	}
 	return v, nil
-}
-
-// gather brings a wallet's coins together on its largest account, so that one transaction can pay the payout. It waits until
-// that is done.
-func (p *Payer) gather(ctx context.Context, id payment.ID) error {
-	return p.Store.Update(ctx, func(tx Tx) error {
-		x, err := tx.Payout(id)
-		if err != nil || x.State != payment.PayoutOpen {
-			return err
-		}
-		all, err := tx.WalletAddresses(x.MerchantID, x.Network, Batch)
-		if err != nil || len(all) == 0 {
-			return errors.Join(err, errMoved)
-		}
-		slices.SortFunc(all, func(a, b payment.Address) int {
-			return cmp.Or(b.Wallet.Cmp(a.Wallet), cmp.Compare(a.Address, b.Address))
-		})
-		before, err := tx.GatherPayouts(x.ID)
-		if err != nil {
-			return err
-		}
-		if len(before) > 0 { // gathered already: what is together now is what can be paid
-			x.Amount = all[0].Wallet
-			return p.shrink(tx, x)
-		}
-		if err := unreserve(tx, &x, payment.HoldGather); err != nil {
-			return err
-		}
-		x.DueAt = p.soon(tx)
-		if err := tx.SwapPayout(x); err != nil {
-			return err
-		}
-		return p.addGathers(tx, x, all)
-	})
-}
-
-func (p *Payer) addGathers(tx Tx, x payment.Payout, all []payment.Address) error {
-	have := all[0].Wallet
-	for _, a := range all[1:] {
-		if !have.Less(x.Amount) {
-			break
-		}
-		if !p.worth(a.Wallet, p.fees.Plain) {
-			continue
-		}
-		have = have.Add(a.Wallet)
-		err := tx.AddPayout(payment.Payout{
-			ID: tx.NewID(), Kind: payment.Gather, MerchantID: x.MerchantID, Network: x.Network, To: all[0].Address, Amount: a.Wallet,
-			Wasted: money.Zero(x.Network.Coin()), Fee: money.Zero(x.Network.Coin()), State: payment.PayoutWaiting, For: x.ID, Attempt: 1,
-			CreatedAt: tx.Now(), UpdatedAt: tx.Now(), DueAt: tx.Now(),
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// shrink pays less than was planned: gathering cost its fees.
-func (p *Payer) shrink(tx Tx, x payment.Payout) error {
-	now, err := tx.Payout(x.ID)
-	if err != nil {
-		return err
-	}
-	less := x.Amount
-	if err := unreserve(tx, &now, payment.HoldNone); err != nil {
-		return err
-	}
-	now.Amount = less
-	return p.open(tx, now, ledger.Wallet(string(now.MerchantID)))
 }

@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/pipe-pg/pipe/internal/ledger"
+	"github.com/pipe-pg/pipe/internal/money"
+	"github.com/pipe-pg/pipe/internal/payment"
+)
+
+// tickets are what one payout is paid with: coins of its own account alone.
+func (p *Payer) tickets(tx Tx, x payment.Payout) ([]payment.Ticket, payment.Hold, error) {
+	if p.Net.Accounts {
+		return p.account(tx, x)
+	}
+	coins, err := p.coins(tx, x.Source)
+	if err != nil {
+		return nil, "", err
+	}
+	need, have := x.Amount.Sub(x.Wasted), money.Zero(p.Net.Network.Coin())
+	var all []payment.Ticket
+	for _, c := range coins {
+		if len(all) == MaxHoldings || !have.Less(need) {
+			break
+		}
+		addr, err := tx.Address(c.Network, c.Address)
+		if err != nil {
+			return nil, "", err
+		}
+		have = have.Add(c.Amount)
+		all = append(all, payment.Ticket{Network: c.Network, Ticket: c.Ref, Address: c.Address, Amount: c.Amount, Index: addr.Index})
+	}
+	if have.Less(need) {
+		return nil, payment.HoldBusy, nil // some are in another spend, or came back from one that is not deep enough yet
+	}
+	return all, payment.HoldNone, nil
+}
+
+// coins are an account's unspent outputs, the largest first, so that few of them pay.
+func (p *Payer) coins(tx Tx, source ledger.Account) ([]payment.Deposit, error) {
+	coins, err := tx.Coins(source, p.Net.Network, Batch)
+	slices.SortStableFunc(coins, func(a, b payment.Deposit) int { return b.Amount.Cmp(a.Amount) })
+	return coins, err
+}
+
+// account picks the account that pays: an invoice's own, or the wallet's smallest one that holds enough.
+func (p *Payer) account(tx Tx, x payment.Payout) ([]payment.Ticket, payment.Hold, error) {
+	need := x.Amount.Sub(x.Wasted)
+	if !x.Source.IsWallet() {
+		addr, err := tx.InvoiceAddress(x.InvoiceID, x.Network)
+		if err != nil {
+			return nil, "", err
+		}
+		return p.nonce(tx, addr, addr.Balance.Sub(addr.Wallet), need)
+	}
+	all, err := tx.WalletAddresses(x.MerchantID, x.Network, Batch)
+	if err != nil {
+		return nil, "", err
+	}
+	all = slices.DeleteFunc(all, func(a payment.Address) bool { return a.Wallet.Less(need) || a.Address == x.To })
+	if len(all) == 0 && x.Kind == payment.Gather {
+		return nil, "", errGone
+	}
+	if len(all) == 0 {
+		return nil, payment.HoldGather, nil
+	}
+	addr := slices.MinFunc(all, func(a, b payment.Address) int {
+		return cmp.Or(a.Wallet.Cmp(b.Wallet), cmp.Compare(a.Address, b.Address))
+	})
+	return p.nonce(tx, addr, addr.Wallet, need)
+}
+
+// nonce is the ticket of an account's next transaction. An account has one spend at a time: what could come after it is not
+// known before it is final.
+func (p *Payer) nonce(tx Tx, a payment.Address, have, need money.Amount) ([]payment.Ticket, payment.Hold, error) {
+	ticket := AccountTicket(a.Address, a.Nonce)
+	if _, err := tx.TicketSpend(a.Network, ticket); !errors.Is(err, payment.ErrAbsent) {
+		return nil, payment.HoldBusy, err
+	}
+	if a.Nonce > 0 {
+		last, err := tx.TicketSpend(a.Network, AccountTicket(a.Address, a.Nonce-1))
+		if err != nil && !errors.Is(err, payment.ErrAbsent) {
+			return nil, "", err
+		}
+		if err == nil && last.State != payment.SpendDone {
+			return nil, payment.HoldBusy, nil
+		}
+	}
+	if have.Less(need) {
+		return nil, payment.HoldBusy, nil
+	}
+	return []payment.Ticket{{Network: a.Network, Ticket: ticket, Address: a.Address, Amount: need, Index: a.Index}}, payment.HoldNone, nil
+}
+
+// AccountTicket names the right to an account's transaction with this nonce.
+func AccountTicket(address string, nonce uint64) string { return fmt.Sprintf("%s:%d", address, nonce) }
