@@ -19,7 +19,8 @@ type appCommand struct {
 	Add       appAddCommand    `cmd:"" help:"Add an application to a merchant; prints its API key and callback secret, once."`
 	List      appListCommand   `cmd:"" help:"List applications."`
 	Set       appSetCommand    `cmd:"" help:"Change an application; what is not named stays."`
-	RotateKey appRotateCommand `cmd:"" help:"Make a new API key; the old ones end after the overlap."`
+	AddKey    appAddKeyCommand `cmd:"" help:"Make a further API key, for a server that may do less."`
+	RotateKey appRotateCommand `cmd:"" help:"Make a new API key that may do everything; all others end after the overlap."`
 }
 
 // settings are the flags that add and set share. Lists replace what was there; give a flag several times, or commas.
@@ -266,6 +267,26 @@ func (c appListCommand) Run(e *env) error {
 			}
 		}
 		return nil
+	})
+}
+
+type appAddKeyCommand struct {
+	Application string `arg:"" help:"Id of the application."`
+	NoRefund    bool   `help:"The key may not ask for refunds."`
+	JSON        bool   `help:"Answer in JSON."`
+}
+
+func (c appAddKeyCommand) Run(e *env) error {
+	return e.withDesk(func(a *app.App) error {
+		key, err := a.Desk.AddKey(e.ctx, payment.ID(strings.ToUpper(c.Application)), c.NoRefund)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return e.json(map[string]string{"api_key": key})
+		}
+		_, err = fmt.Fprintf(e.stdout, "api key %s\n\nIt is shown only now.\n", key)
+		return err
 	})
 }
 

@@ -12,18 +12,18 @@ import (
 	"github.com/pipe-pg/pipe/internal/web"
 )
 
-// authorize finds the application that calls. Errors: malformed, unknown-key, ip-not-registered, too-many-requests.
-func (a *api) authorize(w http.ResponseWriter, r *http.Request, f form) (payment.Application, error) {
-	key, err := apiKey(r.Header, f)
+// authorize finds the application that calls, and its key. Errors: malformed, unknown-key, ip-not-registered, too-many-requests.
+func (a *api) authorize(w http.ResponseWriter, r *http.Request, f form) (payment.Application, payment.Key, error) {
+	text, err := apiKey(r.Header, f)
 	if err != nil {
-		return payment.Application{}, err
+		return payment.Application{}, payment.Key{}, err
 	}
-	app, err := a.desk.Authorize(r.Context(), key, web.PeerAddr(r.Context()))
+	app, key, err := a.desk.Authorize(r.Context(), text, web.PeerAddr(r.Context()))
 	if err != nil {
-		return app, err
+		return app, key, err
 	}
 	web.Note(r.Context(), slog.String("application_id", string(app.ID)))
-	return app, a.allow(w, a.perKey, string(app.ID))
+	return app, key, a.allow(w, a.perKey, string(app.ID))
 }
 
 // apiKey is the key of a call, from the body's api_key or the header Authorization (RFC 6750). Both may be sent when they
@@ -76,6 +76,7 @@ func idempotencyKey(h http.Header) (string, error) {
 // A call is a request of an application, whatever its encoding was.
 type call struct {
 	app    payment.Application
+	key    payment.Key
 	form   form
 	header http.Header
 	korean bool
@@ -98,11 +99,11 @@ func (a *api) serve(h handler) web.Handler {
 		if err != nil {
 			return err
 		}
-		app, err := a.authorize(w, r, f)
+		app, key, err := a.authorize(w, r, f)
 		if err != nil {
 			return err
 		}
-		said, err := h(ctx, w, call{app, f, r.Header, wantsKorean(r)})
+		said, err := h(ctx, w, call{app, key, f, r.Header, wantsKorean(r)})
 		if err != nil {
 			return err
 		}

@@ -41,7 +41,7 @@ var codes = []code{
 		text{"Scheme, host and port must equal a registered one, and the path must lie under its path. Register it, or correct the URL.", "스킴, 호스트, 포트가 등록된 URL과 같고 경로가 그 아래에 있어야 합니다. 등록하거나 URL을 고치세요."},
 		"등록된 웹 서비스 URL에 속하지 않는 URL입니다. 애플리케이션에 URL을 등록한 뒤 다시 호출하세요."},
 	{payment.WordScope, 4032,
-		text{"The key may not make this call.", "이 API 키로는 이 호출을 할 수 없습니다."},
+		text{"The key may not make this call: it may not ask for refunds.", "이 API 키로는 이 호출(환불 요청)을 할 수 없습니다."},
 		text{"Use a key with the right for it.", "권한이 있는 API 키를 사용하세요."},
 		"이 API 키에는 이 호출을 할 권한이 없습니다."},
 	{payment.WordNoInvoice, 4040,

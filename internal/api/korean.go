@@ -65,6 +65,7 @@ var phrases = []phrase{
 	{"a refund of this invoice was asked for before: data tells which", "이미 환불이 요청된 Invoice입니다. data에서 해당 환불을 확인하세요."},
 	{"this invoice is not paid yet: only a paid invoice can be refunded", "아직 결제되지 않은 Invoice입니다. 결제 완료된 Invoice만 환불할 수 있습니다."},
 	{"this invoice expired: what came for it goes back to the payer by itself", "만료된 Invoice입니다. 입금된 금액은 결제자에게 자동으로 환불됩니다."},
+	{"this api key may not ask for refunds: use one that may", "이 API 키로는 환불을 요청할 수 없습니다. 권한이 있는 API 키를 사용하세요."},
 	{"this invoice is refunded", "이미 환불된 Invoice입니다."},
 	{"this Idempotency-Key was used with other parameters: use a new key for another call", "이미 다른 매개변수로 사용된 Idempotency-Key입니다. 다른 호출에는 새 키를 사용하세요."},
 	{"{} is not taken here: call with POST", "{} 메서드는 사용할 수 없습니다. POST로 호출하세요."},

@@ -20,7 +20,7 @@ type refunding struct {
 
 // refund asks for a refund of a paid invoice. Where one was asked for before, the refusal shows it.
 func (a *api) refund(ctx context.Context, w http.ResponseWriter, c call) (answer, error) {
-	ask := engine.AskRefund{Application: c.app}
+	ask := engine.AskRefund{Application: c.app, Key: c.key}
 	var err error
 	if ask.Invoice, err = invoiceID(ctx, c); err != nil {
 		return answer{}, err

@@ -229,6 +229,44 @@ func TestRefundEncodingsAndRush(t *testing.T) {
 	}
 }
 
+// A key may be kept from asking for refunds, and from nothing else.
+func TestRefundScope(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	less, err := r.desk.AddKey(context.Background(), r.app.ID, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full, err := r.desk.AddKey(context.Background(), r.app.ID, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := r.create()
+	r.pay(payment.ID(id), nil)
+	body := func(key string) string { return "api_key=" + key + "&invoice_id=" + id }
+	for _, lang := range []string{"en", "ko"} {
+		a := r.post(refundPath, urlencoded, body(less), "Accept-Language", lang)
+		a.want(t, 4032, "")
+		if hasHangul(a.msg) != (lang == "ko") {
+			t.Errorf("%s: %s", lang, a.msg)
+		}
+	}
+	for _, path := range []string{getPath, testPath} {
+		r.post(path, urlencoded, body(less)).want(t, 1, "")
+	}
+	if p := r.refund(payment.ID(id)); p.ID != "" {
+		t.Errorf("asked for all the same: %+v", p)
+	}
+	r.post(refundPath, urlencoded, body(full)).want(t, 1, "")
+	for range payment.MaxKeys - 3 {
+		if _, err := r.desk.AddKey(context.Background(), r.app.ID, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.desk.AddKey(context.Background(), r.app.ID, true); err == nil {
+		t.Error("keys without end")
+	}
+}
+
 func TestRefundURLs(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	id := r.create()

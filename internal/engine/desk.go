@@ -34,19 +34,20 @@ type Desk struct {
 	Log  *slog.Logger
 }
 
-// Authorize finds the application of an API key and checks that it may be called from this address. Errors: unknown-key,
+// Authorize finds an API key and its application, and checks that it may be called from this address. Errors: unknown-key,
 // ip-not-registered.
-func (d *Desk) Authorize(ctx context.Context, key string, peer netip.Addr) (payment.Application, error) {
+func (d *Desk) Authorize(ctx context.Context, key string, peer netip.Addr) (payment.Application, payment.Key, error) {
 	unknown := payment.Refuse(payment.Unauthorized, payment.WordNoKey,
 		"unknown api key: send the key of your application as api_key or as Authorization: Bearer")
 	unknown.Field = "api_key"
 	var app payment.Application
+	var k payment.Key
 	if key == "" || len(key) > payment.MaxKey {
-		return app, unknown
+		return app, k, unknown
 	}
 	hash := sha256.Sum256([]byte(key))
-	err := d.Store.View(ctx, func(tx Tx) error {
-		k, err := tx.KeyByHash(hash[:])
+	err := d.Store.View(ctx, func(tx Tx) (err error) {
+		k, err = tx.KeyByHash(hash[:])
 		if errors.Is(err, payment.ErrAbsent) || err == nil && !k.ExpiresAt.IsZero() && !tx.Now().Before(k.ExpiresAt) {
 			return unknown
 		}
@@ -57,15 +58,15 @@ func (d *Desk) Authorize(ctx context.Context, key string, peer netip.Addr) (paym
 		return err
 	})
 	if err != nil {
-		return app, err
+		return app, k, err
 	}
 	peer = peer.Unmap()
 	for _, n := range app.Networks {
 		if n.Contains(peer) {
-			return app, nil
+			return app, k, nil
 		}
 	}
-	return app, payment.Refuse(payment.Forbidden, payment.WordIP,
+	return app, k, payment.Refuse(payment.Forbidden, payment.WordIP,
 		"this IP address, %s, is not registered for the application: register it, then call again", peer)
 }
 

@@ -12,6 +12,7 @@ import (
 // AskRefund is what a shop sends to have a paid invoice refunded. Absent texts are "".
 type AskRefund struct {
 	Application    payment.Application
+	Key            payment.Key // that asks; the zero Key for a person who may
 	Invoice        payment.ID
 	CallbackURL    string // told how the refund goes; "" tells nobody
 	IdempotencyKey string
@@ -22,11 +23,14 @@ func (a AskRefund) digest() []byte { return digest("invoice/refund", string(a.In
 
 // AskRefund asks for a refund of all that came for a paid invoice. The payout waits; the payer of its network opens it. However
 // often and at however many places at once it is asked, there is one refund of an invoice that is not failed. With an idempotency
-// key that was used before, it answers the refund asked for then. Errors: malformed, url-not-registered, no-such-invoice, reversed,
-// idempotency-key-reused, and wrong-state, which answers the refund that stands in the way, if there is one.
+// key that was used before, it answers the refund asked for then. Errors: malformed, not-allowed, url-not-registered, no-such-invoice,
+// reversed, idempotency-key-reused, and wrong-state, which answers the refund that stands in the way, if there is one.
 func (d *Desk) AskRefund(ctx context.Context, a AskRefund) (payment.Payout, payment.Facts, error) {
 	var p payment.Payout
 	var f payment.Facts
+	if a.Key.NoRefund {
+		return p, f, payment.Refuse(payment.Forbidden, payment.WordScope, "this api key may not ask for refunds: use one that may")
+	}
 	if err := printable("Idempotency-Key", a.IdempotencyKey+"-", payment.MaxKey+1); err != nil {
 		return p, f, err
 	}

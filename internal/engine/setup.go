@@ -142,7 +142,7 @@ func (d *Desk) Applications(ctx context.Context, after payment.ID) (all []paymen
 	return all, err
 }
 
-// RotateKey makes a new API key; the old ones end after overlap. Errors: malformed.
+// RotateKey makes a new API key that may do everything; all others end after overlap. Errors: malformed.
 func (d *Desk) RotateKey(ctx context.Context, id payment.ID, overlap time.Duration) (string, error) {
 	if overlap < 0 || overlap > MaxOverlap {
 		return "", payment.Malformed("overlap", "must be between 0 and %s", MaxOverlap)
@@ -170,12 +170,46 @@ func (d *Desk) RotateKey(ctx context.Context, id payment.ID, overlap time.Durati
 			}
 		}
 		if live >= payment.MaxKeys {
-			return payment.Refuse(payment.Limit, payment.WordTooMany, "at most %d keys may be live at once: let old ones end first", payment.MaxKeys)
+			return tooManyKeys()
 		}
 		key.ID, key.ApplicationID, key.CreatedAt = tx.NewID(), id, tx.Now()
 		return tx.AddKey(key)
 	})
 	return text, err
+}
+
+// AddKey makes a further API key beside those that there are. One that may not refund suits servers that only sell. Error:
+// malformed, too-many-requests.
+func (d *Desk) AddKey(ctx context.Context, id payment.ID, noRefund bool) (string, error) {
+	key, text, err := newKey()
+	if err != nil {
+		return "", err
+	}
+	err = d.Store.Update(ctx, func(tx Tx) error {
+		if _, err := application(tx, id); err != nil {
+			return err
+		}
+		all, err := tx.Keys(id)
+		if err != nil {
+			return err
+		}
+		live := 0
+		for _, k := range all {
+			if k.ExpiresAt.IsZero() || tx.Now().Before(k.ExpiresAt) {
+				live++
+			}
+		}
+		if live >= payment.MaxKeys {
+			return tooManyKeys()
+		}
+		key.ID, key.ApplicationID, key.NoRefund, key.CreatedAt = tx.NewID(), id, noRefund, tx.Now()
+		return tx.AddKey(key)
+	})
+	return text, err
+}
+
+func tooManyKeys() error {
+	return payment.Refuse(payment.Limit, payment.WordTooMany, "at most %d keys may be live at once: let old ones end first", payment.MaxKeys)
 }
 
 // newKey is 256 random bits in hex behind a prefix, with a checksum, so that a typo is told from an unknown key.

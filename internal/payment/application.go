@@ -101,6 +101,7 @@ type Key struct {
 	ApplicationID ID
 	Hash          []byte // SHA-256 of the whole key text: keys are 256 random bits, so no slow hash is needed
 	Hint          string // the first characters, for lists
+	NoRefund      bool   // it may not ask for refunds
 	CreatedAt     time.Time
 	ExpiresAt     time.Time // zero: never
 }

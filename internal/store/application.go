@@ -117,7 +117,7 @@ func (t *tx) Applications(after payment.ID, limit int) ([]payment.Application, e
 // AddKey stores an API key's hash.
 func (t *tx) AddKey(k payment.Key) error {
 	return t.fail("add key", t.q.AddKey(t.ctx, row.AddKeyParams{
-		ID: string(k.ID), ApplicationID: string(k.ApplicationID), Hash: bytes(k.Hash), Hint: k.Hint,
+		ID: string(k.ID), ApplicationID: string(k.ApplicationID), Hash: bytes(k.Hash), Hint: k.Hint, NoRefund: k.NoRefund,
 		CreatedAt: millis(k.CreatedAt), ExpiresAt: millis(k.ExpiresAt),
 	}))
 }
@@ -152,7 +152,7 @@ func (t *tx) ExpireKey(id payment.ID, end time.Time) error {
 
 func key(r row.ApiKey) payment.Key {
 	return payment.Key{
-		ID: payment.ID(r.ID), ApplicationID: payment.ID(r.ApplicationID), Hash: r.Hash, Hint: r.Hint,
+		ID: payment.ID(r.ID), ApplicationID: payment.ID(r.ApplicationID), Hash: r.Hash, Hint: r.Hint, NoRefund: r.NoRefund,
 		CreatedAt: at(r.CreatedAt), ExpiresAt: at(r.ExpiresAt),
 	}
 }

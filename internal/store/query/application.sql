@@ -18,8 +18,8 @@ SELECT * FROM application WHERE id = @id;
 SELECT * FROM application WHERE id > @id ORDER BY id LIMIT @most;
 
 -- name: AddKey :exec
-INSERT INTO api_key (id, application_id, hash, hint, created_at, expires_at)
-VALUES (@id, @application_id, @hash, @hint, @created_at, @expires_at);
+INSERT INTO api_key (id, application_id, hash, hint, no_refund, created_at, expires_at)
+VALUES (@id, @application_id, @hash, @hint, @no_refund, @created_at, @expires_at);
 
 -- name: KeyByHash :one
 SELECT * FROM api_key WHERE hash = @hash;

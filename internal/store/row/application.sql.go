@@ -51,8 +51,8 @@ func (q *Queries) AddApplication(ctx context.Context, arg AddApplicationParams) 
 }
 
 const addKey = `-- name: AddKey :exec
-INSERT INTO api_key (id, application_id, hash, hint, created_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO api_key (id, application_id, hash, hint, no_refund, created_at, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 `
 
 type AddKeyParams struct {
@@ -60,6 +60,7 @@ type AddKeyParams struct {
 	ApplicationID string
 	Hash          []byte
 	Hint          string
+	NoRefund      bool
 	CreatedAt     int64
 	ExpiresAt     int64
 }
@@ -70,6 +71,7 @@ func (q *Queries) AddKey(ctx context.Context, arg AddKeyParams) error {
 		arg.ApplicationID,
 		arg.Hash,
 		arg.Hint,
+		arg.NoRefund,
 		arg.CreatedAt,
 		arg.ExpiresAt,
 	)
@@ -165,7 +167,7 @@ func (q *Queries) ExpireKey(ctx context.Context, arg ExpireKeyParams) (int64, er
 }
 
 const keyByHash = `-- name: KeyByHash :one
-SELECT n, id, application_id, hash, hint, created_at, expires_at FROM api_key WHERE hash = $1
+SELECT n, id, application_id, hash, hint, created_at, expires_at, no_refund FROM api_key WHERE hash = $1
 `
 
 func (q *Queries) KeyByHash(ctx context.Context, hash []byte) (ApiKey, error) {
@@ -179,12 +181,13 @@ func (q *Queries) KeyByHash(ctx context.Context, hash []byte) (ApiKey, error) {
 		&i.Hint,
 		&i.CreatedAt,
 		&i.ExpiresAt,
+		&i.NoRefund,
 	)
 	return i, err
 }
 
 const keys = `-- name: Keys :many
-SELECT n, id, application_id, hash, hint, created_at, expires_at FROM api_key WHERE application_id = $1 ORDER BY n
+SELECT n, id, application_id, hash, hint, created_at, expires_at, no_refund FROM api_key WHERE application_id = $1 ORDER BY n
 `
 
 func (q *Queries) Keys(ctx context.Context, applicationID string) ([]ApiKey, error) {
@@ -204,6 +207,7 @@ func (q *Queries) Keys(ctx context.Context, applicationID string) ([]ApiKey, err
 			&i.Hint,
 			&i.CreatedAt,
 			&i.ExpiresAt,
+			&i.NoRefund,
 		); err != nil {
 			return nil, err
 		}

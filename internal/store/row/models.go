@@ -36,6 +36,7 @@ type ApiKey struct {
 	Hint          string
 	CreatedAt     int64
 	ExpiresAt     int64
+	NoRefund      bool
 }
 
 type Application struct {

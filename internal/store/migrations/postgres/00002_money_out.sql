@@ -35,6 +35,9 @@ CREATE INDEX deposit_invoice ON deposit (invoice_id, n) WHERE invoice_id IS NOT 
 CREATE INDEX deposit_network ON deposit (network, n);
 CREATE INDEX deposit_coin ON deposit (account, network, n) WHERE state = 'confirmed' AND NOT taken;
 
+-- A key may be kept from asking for refunds.
+ALTER TABLE api_key ADD COLUMN no_refund BOOLEAN NOT NULL DEFAULT FALSE;
+
 ALTER TABLE callback ADD COLUMN payout_id TEXT COLLATE "C" NOT NULL DEFAULT '';
 
 -- The lanes of callbacks are walked by origin.

@@ -97,6 +97,9 @@ CREATE INDEX deposit_address ON deposit (network, address);
 CREATE INDEX deposit_network ON deposit (network, n);
 CREATE INDEX deposit_coin ON deposit (account, network, n) WHERE state = 'confirmed' AND NOT taken;
 
+-- A key may be kept from asking for refunds.
+ALTER TABLE api_key ADD COLUMN no_refund INTEGER NOT NULL DEFAULT 0 CHECK (no_refund IN (0, 1));
+
 ALTER TABLE callback ADD COLUMN payout_id TEXT NOT NULL DEFAULT '';
 
 -- The lanes of callbacks are walked by origin.
