@@ -197,10 +197,16 @@ func (w *Watcher) stray(tx Tx, addr payment.Address, credit chain.Credit) (payme
 
 func (w *Watcher) addMined(tx Tx, c connecting, credit chain.Credit, addr payment.Address) (payment.Deposit, error) {
 	d := newDeposit(tx, credit, addr)
-	if s, ok := c.ours[credit.TxID]; ok && credit.TxID != "" { // change, or what a gather moved
-		d.SpendID = s.ID
-		if s.Source != "" {
-			d.Account = s.Source
+	if s, ok := c.ours[credit.TxID]; ok && credit.TxID != "" {
+		inside, err := staysInside(tx, s, addr.Address)
+		if err != nil {
+			return d, err
+		}
+		if inside {
+			d.SpendID = s.ID
+			if s.Source != "" {
+				d.Account = s.Source
+			}
 		}
 	}
 	since, err := w.arrivedBefore(tx, d)
@@ -373,7 +379,7 @@ func (w *Watcher) stepBack(tx Tx, d payment.Deposit) error {
 	switch {
 	case d.State == payment.Confirmed:
 		if d.SpendID == "" {
-			if err := unbook(tx, d.Account, d.Network, d.Amount); err != nil {
+			if err := unbook(tx, d); err != nil {
 				return err
 			}
 			if err := tx.Post(ledger.ReverseDeposit(bookDeposit(d))); err != nil {

@@ -139,6 +139,15 @@ func (s faultySigner) NewEpoch(ctx context.Context) (e uint64, err error) {
 	return e, err
 }
 
+func (s faultySigner) Released(ctx context.Context, w chain.Want, from uint32) (b chain.Batch, err error) {
+	err = s.f.call("Released", func() (err error) { b, err = s.s.Released(ctx, w, from); return err })
+	return b, err
+}
+
+func (s faultySigner) Stamp(ctx context.Context, text string) error {
+	return s.f.call("Stamp", func() error { return s.s.Stamp(ctx, text) })
+}
+
 type faultyHand struct {
 	f *faults
 	h engine.Hand

@@ -15,11 +15,16 @@ import (
 // Open decides for every waiting payout whose time has come: its coins are reserved, or it waits on with a reason, or it
 // fails with one.
 func (p *Payer) Open(ctx context.Context) error {
-	all, err := p.due(ctx, payment.PayoutWaiting)
-	if err != nil {
-		return err
+	for range 2 { // one that is opened may wake others, which share its transaction
+		all, err := p.due(ctx, payment.PayoutWaiting)
+		if err != nil {
+			return err
+		}
+		if err := p.each(ctx, "open payouts", all, p.openOne); err != nil {
+			return err
+		}
 	}
-	return p.each(ctx, "open payouts", all, p.openOne)
+	return nil
 }
 
 func (p *Payer) openOne(ctx context.Context, x payment.Payout) error {
@@ -148,9 +153,7 @@ func (p *Payer) openSettlement(tx Tx, x payment.Payout, d *payable) error {
 	if (d == nil) != (to == "") || d != nil && d.to != to {
 		return p.hold(tx, x, x.Held, p.soon(tx)) // it was changed a moment ago
 	}
-	if x.Amount, err = p.withDust(tx, f, a, rest); err != nil {
-		return err
-	}
+	x.Amount = rest.Add(p.dust(a))
 	if to == "" {
 		return p.toWallet(tx, f, a, x)
 	}
@@ -158,11 +161,11 @@ func (p *Payer) openSettlement(tx Tx, x payment.Payout, d *payable) error {
 		return err
 	}
 	x.To = to
-	return p.openWorth(tx, x, app)
+	return p.openWorth(tx, f, x, app)
 }
 
 // openWorth opens a settlement once enough has come together, so that it is worth its fee.
-func (p *Payer) openWorth(tx Tx, x payment.Payout, app payment.Application) error {
+func (p *Payer) openWorth(tx Tx, f payment.Facts, x payment.Payout, app payment.Application) error {
 	group, err := p.group(tx, x)
 	if err != nil {
 		return err
@@ -179,8 +182,20 @@ func (p *Payer) openWorth(tx Tx, x payment.Payout, app payment.Application) erro
 		total = x.Amount // each is a transaction of its own
 		cost = p.fees.Plain
 	}
-	if total.PerMillion(p.Rules.FeeShare).Less(cost) {
+	if total.PerMillion(p.Rules.FeeShare).Less(cost) || !p.worth(x.Amount, p.fees.Plain) { // company does not pay for it
 		return p.hold(tx, x, payment.HoldFee, p.later(tx))
+	}
+	for _, o := range group {
+		if o.State != payment.PayoutWaiting || !o.DueAt.After(tx.Now()) {
+			continue
+		}
+		o.DueAt = tx.Now() // together they are enough
+		if err := tx.SwapPayout(o); err != nil {
+			return err
+		}
+	}
+	if err := p.endDust(tx, f); err != nil {
+		return err
 	}
 	return p.open(tx, x, ledger.Invoice(string(x.InvoiceID)))
 }
@@ -214,22 +229,30 @@ func (p *Payer) open(tx Tx, x payment.Payout, source ledger.Account) error {
 	return p.wake(tx, x)
 }
 
-// withDust is a settlement with what of the excess is not worth its own fee: it cannot go back alone, and it cannot be kept
-// apart in what the settlement spends. Refunds that waited for it end.
-func (p *Payer) withDust(tx Tx, f payment.Facts, a payment.Assessment, rest money.Amount) (money.Amount, error) {
-	dust := p.of(a.GiveBack)
-	if dust.IsZero() || p.worth(dust, p.fees.Plain) {
-		return rest, nil
+// dust is what of an excess is not worth its own fee: it cannot go back alone, and it cannot be kept apart in what a
+// settlement spends, which takes it with it.
+func (p *Payer) dust(a payment.Assessment) money.Amount {
+	if dust := p.of(a.GiveBack); !p.worth(dust, p.fees.Plain) {
+		return dust
+	}
+	return money.Zero(p.Net.Network.Coin())
+}
+
+// endDust ends the refunds that waited for an amount that a settlement takes with it, being dust.
+func (p *Payer) endDust(tx Tx, f payment.Facts) error {
+	_, a, err := p.assess(tx, f.Invoice.ID)
+	if err != nil || p.dust(a).IsZero() {
+		return err
 	}
 	for _, o := range f.Payouts {
 		if o.Network == p.Net.Network && o.Kind.IsAutomatic() && o.State == payment.PayoutWaiting {
 			o.State, o.Held, o.FailReason, o.DoneAt, o.UpdatedAt = payment.PayoutFailed, payment.HoldNone, "worth less than its network fee", tx.Now(), tx.Now()
 			if err := tx.SwapPayout(o); err != nil {
-				return rest, err
+				return err
 			}
 		}
 	}
-	return rest.Add(dust), nil
+	return nil
 }
 
 // worth tells whether something arrives of an amount after the fee.
@@ -252,6 +275,9 @@ func (p *Payer) toWallet(tx Tx, f payment.Facts, a payment.Assessment, x payment
 		return p.hold(tx, x, payment.HoldBusy, p.later(tx))
 	}
 	if x.Amount, err = tx.BalanceOf(own, x.Network); err != nil {
+		return err
+	}
+	if err := p.endDust(tx, f); err != nil {
 		return err
 	}
 	if err := tx.Post(ledger.MoveToWallet(ledger.Move{
@@ -322,7 +348,7 @@ func (p *Payer) openRefund(tx Tx, x payment.Payout) error {
 	if x.To == "" {
 		return p.hold(tx, x, payment.HoldAddress, tx.Now().Add(AddressAgain))
 	}
-	n, most, err := p.holdings(tx, source)
+	n, most, err := p.holdings(tx, source, x.Amount)
 	if err != nil {
 		return err
 	}
@@ -352,6 +378,23 @@ func (p *Payer) lockAddress(tx Tx, inv payment.Invoice, x payment.Payout) error 
 	return tx.SwapInvoice(inv)
 }
 
+// unlockAddress lets the payer give another refund address after a refund that failed. One that came with the invoice stays.
+func (p *Payer) unlockAddress(tx Tx, x payment.Payout) error {
+	inv, err := tx.Invoice(x.InvoiceID)
+	if err != nil {
+		return err
+	}
+	coin := x.Network.Coin()
+	is := inv.Refunds[coin]
+	if !is.Fixed || inv.RefundOwner == nil {
+		return nil
+	}
+	is.Fixed = false
+	inv.Refunds = maps.Clone(inv.Refunds)
+	inv.Refunds[coin] = is
+	return tx.SwapInvoice(inv)
+}
+
 // owed is how much a refund pays back and from where; reason says why it cannot.
 func (p *Payer) owed(tx Tx, f payment.Facts, a payment.Assessment, x payment.Payout) (owed money.Amount, from ledger.Account, reason string, err error) {
 	own := ledger.Invoice(string(x.InvoiceID))
@@ -372,6 +415,9 @@ func (p *Payer) owed(tx Tx, f payment.Facts, a payment.Assessment, x payment.Pay
 	wallet := ledger.Wallet(string(x.MerchantID))
 	if have, err = tx.BalanceOf(wallet, x.Network); err != nil || !have.Less(owed) {
 		return owed, wallet, "", err
+	}
+	if gathers, err := tx.GatherPayouts(x.ID); err != nil || len(gathers) > 0 && have.Sign() > 0 {
+		return have, wallet, "", err // it had enough, and gathering cost its fees
 	}
 	return owed, "", fmt.Sprintf("the deposit was settled already, and the PIPE wallet holds %s of the %s needed", have, owed), nil
 }

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pipe-pg/pipe/internal/chain"
@@ -44,6 +46,21 @@ func versionOf(tx Tx, s payment.Spend, txid string) (payment.Version, error) {
 		return v, payment.ErrAbsent
 	}
 	return v, err
+}
+
+// staysInside tells whether what a spend of ours brings to an address of ours is change, or what a gather moved. It may also be
+// a payout to somebody who pays an invoice with it: then it is a deposit as any other.
+func staysInside(tx Tx, s payment.Spend, address string) (bool, error) {
+	all, err := tx.SpendPayouts(s.ID)
+	if err != nil {
+		return false, err
+	}
+	for _, p := range all {
+		if p.To == address {
+			return p.Kind == payment.Gather, nil
+		}
+	}
+	return true, nil
 }
 
 // used takes in what left our addresses in a block: the spend is mined, or, where the transaction is none of ours, the operator
@@ -123,16 +140,6 @@ func (w *Watcher) foreign(ctx context.Context, tx Tx, b chain.Block, u chain.Use
 		return err
 	}
 	return halt(tx, fmt.Sprintf("%s: %s was used by %s, which PIPE did not make", w.Net.Network, u.Ticket, u.TxID))
-}
-
-// halt latches payouts. What is on its way already goes on.
-func halt(tx Tx, why string) error {
-	h, err := tx.Halt()
-	if err != nil || h.Reason != "" {
-		return err
-	}
-	h.Reason, h.Since = why, tx.Now()
-	return tx.SaveHalt(h)
 }
 
 // mined notes that a block holds a version of a spend.
@@ -250,6 +257,10 @@ func (w *Watcher) finishOne(tx Tx, s payment.Spend, t *touched) error {
 	}
 	if err := payment.SpendEdges.Check(s.State, payment.SpendDone); err != nil {
 		return err
+	}
+	if len(book.Paid) == 0 { // it was in vain, taken back, and is carried out again: its payout is another spend's by now
+		s.State, s.UpdatedAt = payment.SpendDone, tx.Now()
+		return tx.SwapSpend(s)
 	}
 	s.State, s.Turn, s.UpdatedAt = payment.SpendDone, s.Turn+1, tx.Now()
 	book.Turn = s.Turn
@@ -381,7 +392,10 @@ func (w *Watcher) cameBack(tx Tx, s payment.Spend) error {
 
 // unfinish takes back the booking of a spend that was done.
 func (w *Watcher) unfinish(tx Tx, s payment.Spend) error {
-	book, _, err := w.unbooked(tx, s)
+	if s.Failed { // its payout was tried again since: what it says of its fee may come true again, or both may be paid
+		return halt(tx, fmt.Sprintf("%s: a reorganisation took back %s, carried out in vain, whose payout was tried again", s.Network, s.TxID))
+	}
+	book, _, err := w.book(tx, s)
 	if err != nil {
 		return err
 	}
@@ -400,26 +414,26 @@ func (w *Watcher) unfinish(tx Tx, s payment.Spend) error {
 	})
 }
 
-func (w *Watcher) unbooked(tx Tx, s payment.Spend) (ledger.Spend, bool, error) {
-	if s.Failed {
-		return ledger.Spend{}, false, errors.New("a transaction in vain was taken back after its payout was tried again: call the operator")
-	}
-	return w.book(tx, s)
-}
-
 // unbook makes room for a deposit that is taken back: coins of it that are set aside for payouts are set aside no more. A
-// payout without a spend waits again; one with a spend keeps it, because its bytes go as the deposit goes.
-func unbook(tx Tx, a ledger.Account, n money.Network, amount money.Amount) error {
+// payout without a spend waits again; one with a spend keeps it, because its bytes go as the deposit goes. Those that spend the
+// deposit itself go first: they cannot be paid without it.
+func unbook(tx Tx, d payment.Deposit) error {
+	a, n := d.Account, d.Network
 	have, err := tx.BalanceOf(a, n)
-	if err != nil || !have.Less(amount) {
+	if err != nil || !have.Less(d.Amount) {
 		return err
 	}
 	all, err := tx.SourcePayouts(a, n, true, Batch)
 	if err != nil {
 		return err
 	}
+	spends, err := spendersOf(tx, d)
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(all, func(x, y payment.Payout) int { return cmp.Compare(spends.rank(x), spends.rank(y)) })
 	for _, p := range all {
-		if !have.Less(amount) {
+		if !have.Less(d.Amount) {
 			return nil
 		}
 		have = have.Add(p.Amount.Sub(p.Wasted))
@@ -431,6 +445,39 @@ func unbook(tx Tx, a ledger.Account, n money.Network, amount money.Amount) error
 		}
 	}
 	return nil
+}
+
+// spenders are the spends that use a deposit, or its account.
+type spenders map[payment.ID]bool
+
+// rank says which payouts give up coins first.
+func (s spenders) rank(p payment.Payout) int {
+	switch {
+	case s[p.SpendID]:
+		return 0
+	case p.SpendID == "":
+		return 1
+	}
+	return 2
+}
+
+func spendersOf(tx Tx, d payment.Deposit) (spenders, error) {
+	all := spenders{}
+	tickets := []string{d.Ref}
+	if addr, err := tx.Address(d.Network, d.Address); err == nil {
+		tickets = append(tickets, AccountTicket(addr.Address, addr.Nonce))
+	}
+	for _, t := range tickets {
+		s, err := tx.TicketSpend(d.Network, t)
+		if errors.Is(err, payment.ErrAbsent) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all[s.ID] = true
+	}
+	return all, nil
 }
 
 // unreserve gives a payout's coins back to where they came from.

@@ -26,8 +26,8 @@ type Payer struct {
 	Rules   PayRules
 	// Recovery takes in what an older copy of the store has lost, before anything new is paid; nil: nothing was.
 	Recovery *Recovery
-	Render  Renderer
-	Log     *slog.Logger
+	Render   Renderer
+	Log      *slog.Logger
 	// At is called as each step begins, for progress and for tests that kill the process there. nil: nobody asks.
 	At func(step PayStep)
 
@@ -92,7 +92,7 @@ func (p *Payer) Step(ctx context.Context) error {
 		return err
 	}
 	if halted {
-		return p.Advance(ctx) // what is signed goes on: its bytes may take effect anyway
+		return errors.Join(p.stand(ctx), p.Advance(ctx)) // what is sent goes on: its bytes may take effect anyway
 	}
 	p.claimed = map[string]chain.Destination{}
 	if p.fees, err = p.Builder.Fees(ctx); err != nil {
@@ -125,6 +125,29 @@ func (p *Payer) halted(ctx context.Context) (halted bool, err error) {
 		return err
 	})
 	return halted, err
+}
+
+// stand shows in what is due that payouts are halted.
+func (p *Payer) stand(ctx context.Context) error {
+	for _, state := range []payment.PayoutState{payment.PayoutWaiting, payment.PayoutOpen} {
+		all, err := p.due(ctx, state)
+		if err != nil {
+			return err
+		}
+		err = p.each(ctx, "show that payouts are halted", all, func(ctx context.Context, x payment.Payout) error {
+			return p.Store.Update(ctx, func(tx Tx) error {
+				x, err := tx.Payout(x.ID)
+				if err != nil || x.State != state || x.DueAt.After(tx.Now()) {
+					return err
+				}
+				return p.hold(tx, x, payment.HoldHalted, p.later(tx))
+			})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // due are the payouts of a state whose time has come.
@@ -191,6 +214,11 @@ func (p *Payer) fail(tx Tx, x payment.Payout, reason string) error {
 	if err := tx.SwapPayout(x); err != nil {
 		return err
 	}
+	if x.Kind.IsRefund() {
+		if err := p.unlockAddress(tx, x); err != nil {
+			return err
+		}
+	}
 	if err := p.teller().tell(tx, x); err != nil || x.InvoiceID == "" {
 		return err
 	}
@@ -233,6 +261,9 @@ func (p *Payer) register(ctx context.Context, merchant payment.ID, to string) (c
 	if err != nil {
 		return d, fmt.Errorf("register destination: %w", err)
 	}
+	if p.claimed == nil {
+		p.claimed = map[string]chain.Destination{}
+	}
 	p.claimed[key] = d
 	return d, nil
 }
@@ -246,8 +277,8 @@ func (p *Payer) cost(holdings int) money.Amount {
 	return c
 }
 
-// holdings are how many tickets a payout from an account would use, and the most that they hold together.
-func (p *Payer) holdings(tx Tx, source ledger.Account) (n int, most money.Amount, err error) {
+// holdings are how many tickets a payout of this amount from an account would use, and what they hold together.
+func (p *Payer) holdings(tx Tx, source ledger.Account, need money.Amount) (n int, most money.Amount, err error) {
 	most = money.Zero(p.Net.Network.Coin())
 	if p.Net.Accounts {
 		most, err = tx.BalanceOf(source, p.Net.Network)
@@ -257,9 +288,11 @@ func (p *Payer) holdings(tx Tx, source ledger.Account) (n int, most money.Amount
 	if err != nil {
 		return 0, most, err
 	}
-	coins = coins[:min(len(coins), MaxHoldings)]
-	for _, c := range coins {
-		most = most.Add(c.Amount)
+	for _, c := range coins[:min(len(coins), MaxHoldings)] {
+		if !most.Less(need) {
+			break
+		}
+		n, most = n+1, most.Add(c.Amount)
 	}
-	return len(coins), most, nil
+	return max(n, 1), most, nil
 }

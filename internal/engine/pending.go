@@ -70,8 +70,17 @@ func (w *Watcher) seeOne(tx Tx, c chain.Credit, t *touched) error {
 		return err
 	}
 	if c.TxID != "" {
-		if _, err := tx.TxIDVersion(w.Net.Network, c.TxID); !errors.Is(err, payment.ErrAbsent) {
-			return err // nil: change of a spend of ours
+		if v, err := tx.TxIDVersion(w.Net.Network, c.TxID); !errors.Is(err, payment.ErrAbsent) {
+			if err != nil {
+				return err
+			}
+			s, err := tx.Spend(v.SpendID)
+			if err != nil {
+				return err
+			}
+			if inside, err := staysInside(tx, s, c.To); err != nil || inside {
+				return err
+			}
 		}
 	}
 	d, err := tx.Deposit(w.Net.Network, c.Ref)

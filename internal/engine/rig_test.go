@@ -71,6 +71,24 @@ type vault struct {
 	mu    sync.Mutex
 	epoch uint64
 	next  map[string]chain.Mark
+	stamp string
+}
+
+func (v *vault) Released(_ context.Context, w chain.Want, from uint32) (chain.Batch, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	b := chain.Batch{Epoch: v.epoch}
+	for i := range uint32(w.Count) {
+		b.Addresses = append(b.Addresses, chain.Released{Index: from + i, Address: addressOf(w.Network, w.Branch, from+i)})
+	}
+	return b, nil
+}
+
+func (v *vault) Stamp(_ context.Context, text string) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.stamp = text
+	return nil
 }
 
 func (v *vault) Release(_ context.Context, w chain.Want) (chain.Batch, error) {
@@ -91,7 +109,7 @@ func (v *vault) Release(_ context.Context, w chain.Want) (chain.Batch, error) {
 func (v *vault) Marks(context.Context) (chain.Marks, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	m := chain.Marks{Epoch: v.epoch}
+	m := chain.Marks{Epoch: v.epoch, Stamp: v.stamp}
 	for _, lane := range v.next {
 		m.Lanes = append(m.Lanes, lane)
 	}

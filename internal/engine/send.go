@@ -57,7 +57,7 @@ func (p *Payer) advance(ctx context.Context, s payment.Spend) error {
 	switch {
 	case err != nil:
 		return err
-	case halted && s.SentAt.IsZero():
+	case halted && s.State != payment.SpendSent:
 		return p.wait(ctx, s, rest{payment.HoldHalted, "", LookAgain * p.Net.Retry})
 	case v.Raw == nil && s.State == payment.SpendSent && halted:
 		return p.wait(ctx, s, rest{payment.HoldHalted, "", LookAgain * p.Net.Retry})
@@ -138,6 +138,9 @@ func (p *Payer) sign(ctx context.Context, s payment.Spend, v payment.Version) er
 	}
 	p.at(StepSign)
 	signed, err := p.Hand.Sign(ctx, u)
+	if err != nil && s.State == payment.SpendSent {
+		err = errors.Join(err, p.resendBefore(ctx, v)) // the version before goes on meanwhile
+	}
 	var wait *chain.Wait
 	switch {
 	case errors.As(err, &wait) && wait.Until.IsZero():
@@ -160,6 +163,21 @@ func (p *Payer) sign(ctx context.Context, s payment.Spend, v payment.Version) er
 		s.Held, s.Reason, s.DueAt = payment.HoldNone, "", tx.Now()
 		return nil
 	})
+}
+
+// resendBefore sends the newest version again that is signed before this one.
+func (p *Payer) resendBefore(ctx context.Context, v payment.Version) error {
+	var all []payment.Version
+	err := p.Store.View(ctx, func(tx Tx) (err error) {
+		all, err = tx.Versions(v.SpendID)
+		return err
+	})
+	for i := len(all) - 1; i >= 0 && err == nil; i-- {
+		if all[i].Number < v.Number && all[i].Raw != nil {
+			return p.resend(ctx, all[i])
+		}
+	}
+	return err
 }
 
 // refused gives up a spend that the signer's policy forbids. Only after its promise never to sign it are the tickets free, and
@@ -199,6 +217,8 @@ func (p *Payer) reopen(tx Tx, spend payment.ID) error {
 			if err := unreserve(tx, &x, payment.HoldRefused); err != nil {
 				return err
 			}
+		} else {
+			x.State, x.Source, x.Held, x.UpdatedAt = payment.PayoutWaiting, "", payment.HoldReversed, tx.Now()
 		}
 		x.DueAt = tx.Now().Add(AddressAgain)
 		if err := tx.SwapPayout(x); err != nil {
@@ -246,6 +266,9 @@ func (p *Payer) send(ctx context.Context, s payment.Spend, v payment.Version) er
 			}
 		}
 		s.State = payment.SpendSent
+		if said != nil {
+			return nil // nobody is told of what no node has said it has
+		}
 		if s.SentAt.IsZero() {
 			s.SentAt = tx.Now()
 		}
@@ -271,7 +294,7 @@ func (p *Payer) tellSent(tx Tx, s payment.Spend, v payment.Version) error {
 	}
 	for _, x := range all {
 		share, ok := shareOf(v, x.ID)
-		if !ok || x.TxID == v.TxID && !x.SentAt.IsZero() {
+		if !ok || x.TxID == v.TxID && !x.SentAt.IsZero() && x.Held == payment.HoldNone {
 			continue
 		}
 		first := x.SentAt.IsZero()

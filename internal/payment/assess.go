@@ -301,10 +301,11 @@ func marks(f Facts, a Assessment) Marks {
 	var m Marks
 	live := slices.ContainsFunc(f.Deposits, Deposit.Live)
 	late := anyLate(f, a.Deadline, Deposit.Live)
+	unpaid := a.Status == Expired || a.Status == Refunded && f.Invoice.Told.PaidAt == 0
 	switch {
-	case a.Status == Expired && late && !a.Covers:
+	case unpaid && late && !a.Covers:
 		m |= MarkLate
-	case a.Status == Expired && live && !a.Covers:
+	case unpaid && live && !a.Covers:
 		m |= MarkShort
 	case a.Status == Paid && late && coveringQuote(f, Deposit.Live) == nil:
 		m |= MarkLate
