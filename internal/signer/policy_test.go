@@ -117,6 +117,16 @@ func TestRefusesBitcoin(t *testing.T) {
 				u.Change, u.Fee = sat(590_000), sat(11_000)
 				return again(u)
 			},
+			"payouts bear more than the fee": func() chain.Unsigned {
+				u := build()
+				u.Pays[0].Net, u.Change = sat(390_000), sat(609_000)
+				return again(u)
+			},
+			"another amount claimed": func() chain.Unsigned { u := build(); u.Holdings[0].Amount = sat(999_999); return u },
+			"a coin twice": func() chain.Unsigned {
+				c, id := fresh()
+				return h.btc("S"+id, 1, 500, []chain.Holding{c, c}, settle(id, 400_000))
+			},
 			"above the fee's share": func() chain.Unsigned {
 				c, id := fresh()
 				return h.btc("S"+id, 1, 20_001, []chain.Holding{c}, settle(id, 400_000))
@@ -234,6 +244,7 @@ func TestRefusesASecondSpend(t *testing.T) {
 			"… beside its anchor":         h.btc("S1", 3, 2_000, []chain.Holding{d, lie}, settle("P1", 400_000)),
 			"another anchor":              h.btc("S1", 3, 2_000, []chain.Holding{d, c}, settle("P1", 400_000)),
 			"an older version":            h.btc("S1", 1, 500, []chain.Holding{c}, settle("P1", 400_000)),
+			"… with a higher fee":         h.btc("S1", 1, 3_000, []chain.Holding{c}, settle("P1", 400_000)),
 			"other bytes for the version": h.btc("S1", 2, 1_001, []chain.Holding{c}, settle("P1", 400_000)),
 			"a smaller fee":               h.btc("S1", 3, 900, []chain.Holding{c}, settle("P1", 400_000)),
 			"another amount":              h.btc("S1", 3, 2_000, []chain.Holding{c}, settle("P1", 500_000)),
@@ -245,10 +256,14 @@ func TestRefusesASecondSpend(t *testing.T) {
 			_, err := h.sign(u)
 			refused(t, name, err)
 		}
+		back := h.btc("S3", 1, 300, []chain.Holding{h.coin("SHOP-A", 3, 90_000)}, pay("R1", chain.CauseRefund, payer, sat(90_000)))
+		h.must(back)
+		_, err := h.sign(h.btc("S3", 2, 600, back.Holdings, pay("R1", chain.CauseRefund, lateBTC, sat(90_000))))
+		refused(t, "a refund that goes elsewhere", err)
 		refused(t, "void of a signed spend", h.hand.Void(context.Background(), "S1"))
 		more := h.btc("S1", 3, 2_000, []chain.Holding{c, d}, settle("P1", 400_000)) // a further coin, behind the anchor
 		h.must(more)
-		_, err := h.sign(h.btc("S4", 1, 500, []chain.Holding{d}, settle("P4", 400_000)))
+		_, err = h.sign(h.btc("S4", 1, 500, []chain.Holding{d}, settle("P4", 400_000)))
 		refused(t, "that coin in another spend", err)
 	})
 }
@@ -276,22 +291,35 @@ func TestRefusesEthereum(t *testing.T) {
 		h.must(claim(func(*chain.Unsigned) {})())
 		var zero common.Address
 		for name, given := range map[string]func() chain.Unsigned{
-			"another chain":       change(func(w *wei) { w.ChainID = 1 }),
-			"no chain":            change(func(w *wei) { w.ChainID = 0 }),
-			"another nonce":       change(func(w *wei) { w.Nonce++ }),
-			"another receiver":    change(func(w *wei) { w.To[19]++ }),
-			"more":                change(func(w *wei) { w.Value = new(big.Int).Add(w.Value, big.NewInt(1)) }),
-			"less":                change(func(w *wei) { w.Value = new(big.Int).Sub(w.Value, big.NewInt(1)) }),
-			"data":                change(func(w *wei) { w.Data = []byte{1} }),
-			"an access list":      change(func(w *wei) { w.Access = types.AccessList{{Address: zero}} }),
-			"too much gas":        change(func(w *wei) { w.Gas = MaxGas + 1 }),
-			"too little gas":      change(func(w *wei) { w.Gas = 20_999 }),
-			"a higher fee":        change(func(w *wei) { w.FeeCap = gwei(21).Big() }),
-			"a tip above the fee": change(func(w *wei) { w.Tip = gwei(21).Big() }),
-			"an authorisation":    claim(func(u *chain.Unsigned) { u.Raw[0] = 4 }),
-			"an older type":       claim(func(u *chain.Unsigned) { u.Raw[0] = 1 }),
-			"no type":             claim(func(u *chain.Unsigned) { u.Raw = u.Raw[1:] }),
-			"bytes behind":        claim(func(u *chain.Unsigned) { u.Raw = append(u.Raw, 0) }),
+			"another chain":    change(func(w *wei) { w.ChainID = 1 }),
+			"no chain":         change(func(w *wei) { w.ChainID = 0 }),
+			"another nonce":    change(func(w *wei) { w.Nonce++ }),
+			"another receiver": change(func(w *wei) { w.To[19]++ }),
+			"more":             change(func(w *wei) { w.Value = new(big.Int).Add(w.Value, big.NewInt(1)) }),
+			"less":             change(func(w *wei) { w.Value = new(big.Int).Sub(w.Value, big.NewInt(1)) }),
+			"data":             change(func(w *wei) { w.Data = []byte{1} }),
+			"an access list":   change(func(w *wei) { w.Access = types.AccessList{{Address: zero}} }),
+			"too much gas":     change(func(w *wei) { w.Gas = MaxGas + 1 }),
+			"too much gas, owned up": func() chain.Unsigned {
+				u := change(func(w *wei) { w.Gas = MaxGas + 1 })()
+				u.Fee = gwei(20 * (MaxGas + 1))
+				u.Pays[0].Amount = u.Pays[0].Net.Add(u.Fee)
+				u.Holdings[0].Amount = u.Pays[0].Amount
+				return u
+			},
+			"too little gas, owned up": func() chain.Unsigned {
+				u := change(func(w *wei) { w.Gas = plainGas - 1 })()
+				u.Fee = gwei(20 * (plainGas - 1))
+				return u
+			},
+			"another byte of data": change(func(w *wei) { w.Data = []byte{7} }),
+			"too little gas":       change(func(w *wei) { w.Gas = 20_999 }),
+			"a higher fee":         change(func(w *wei) { w.FeeCap = gwei(21).Big() }),
+			"a tip above the fee":  change(func(w *wei) { w.Tip = gwei(21).Big() }),
+			"an authorisation":     claim(func(u *chain.Unsigned) { u.Raw[0] = 4 }),
+			"an older type":        claim(func(u *chain.Unsigned) { u.Raw[0] = 1 }),
+			"no type":              claim(func(u *chain.Unsigned) { u.Raw = u.Raw[1:] }),
+			"bytes behind":         claim(func(u *chain.Unsigned) { u.Raw = append(u.Raw, 0) }),
 			"a PSBT": claim(func(u *chain.Unsigned) {
 				u.Raw = h.btc("S", 1, 9, []chain.Holding{h.coin("SHOP-A", 1, 9_999)}, settle("P", 9_999)).Raw
 			}),
@@ -319,6 +347,20 @@ func TestRefusesEthereum(t *testing.T) {
 		_, err = h.sign(h.eth("R", 1, 501, 9, 0, pay("R", chain.CauseRefund, shopETH, gwei(1e9))))
 		refused(t, "above the fee rate", err)
 	})
+}
+
+// The cap of a transaction's fee holds where its rate is allowed.
+func TestFeeCap(t *testing.T) {
+	p := DefaultPolicy(false)
+	p.BTC.FeeRate, p.ETH.FeeRate = sat(1e9), gwei(1e6)
+	h := newHouse(t, p)
+	coins := []chain.Holding{h.coin("SHOP-A", 1, 450_000_000)}
+	_, err := h.sign(h.btc("S1", 1, 2_000_001, coins, settle("P1", 400_000_000)))
+	refused(t, "above the fee", err)
+	h.must(h.btc("S1", 1, 2_000_000, coins, settle("P1", 400_000_000)))
+	_, err = h.sign(h.eth("S2", 1, 2_381, 1, 0, pay("P2", chain.CauseSettlement, shopETH, gwei(2e9))))
+	refused(t, "above the fee", err)
+	h.must(h.eth("S2", 1, 2_380, 1, 0, pay("P2", chain.CauseSettlement, shopETH, gwei(2e9))))
 }
 
 func TestDestinations(t *testing.T) {

@@ -111,7 +111,7 @@ func (t terms) append(out []byte) []byte {
 
 func readTerms(f *fieldReader) (t terms) {
 	t.merchant, t.network = f.text(MaxMerchant), money.Network(f.text(MaxNetwork))
-	t.payout, t.attempt, t.cause = f.text(MaxID), int(f.byte()), causeOf(f.byte())
+	t.payout, t.attempt, t.cause = f.text(MaxID), int(f.byte()), f.cause()
 	t.to = f.text(MaxAddress)
 	t.amount = f.amount(t.network.Coin())
 	return t
@@ -122,11 +122,13 @@ var causes = [...]chain.Cause{"", chain.CauseSettlement, chain.CauseRefund, chai
 
 func causeNumber(c chain.Cause) byte { return byte(max(0, slices.Index(causes[:], c))) }
 
-func causeOf(n byte) chain.Cause {
-	if int(n) < len(causes) {
-		return causes[n]
+func (r *fieldReader) cause() chain.Cause {
+	n := int(r.byte())
+	if n < 1 || n >= len(causes) {
+		r.bad = true
+		return ""
 	}
-	return ""
+	return causes[n]
 }
 
 // An ask is a payout that has to wait for time or approval, or its approval.
@@ -233,7 +235,7 @@ func readIntent(f *fieldReader) record {
 		r.uses = append(r.uses, use{chain.Ticket(f.text(MaxTicket)), f.amount(coin)})
 	}
 	for range min(int(f.byte()), MaxPays+1) {
-		r.shares = append(r.shares, share{f.text(MaxID), int(f.byte()), causeOf(f.byte()), f.text(MaxAddress), f.amount(coin), f.amount(coin)})
+		r.shares = append(r.shares, share{f.text(MaxID), int(f.byte()), f.cause(), f.text(MaxAddress), f.amount(coin), f.amount(coin)})
 	}
 	return r
 }
