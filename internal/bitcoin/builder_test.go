@@ -172,29 +172,29 @@ func TestBuilderOnRegtest(t *testing.T) {
 	t.Run("two endpoints", func(t *testing.T) { chaintest.RunBuilder(t, h) })
 }
 
-// TestBuilderOnBitcoind has a hand between builder and node for what a real node does not do on demand.
+// TestBuilderOnBitcoind has a gate before the node for what a real one does not do on demand.
 func TestBuilderOnBitcoind(t *testing.T) {
 	c := bitcoind.ForTest(t)
-	l := newLiar(t, c.URL())
-	h := spender(c, open(t, c.URL()), openBuilder(t, l.server.URL))
-	h.AcceptThenFail = func(context.Context) error {
-		told := false
-		l.lie(func(q question, a *answer) {
-			if q.Method == "sendrawtransaction" && !told {
-				*a, told = answer{Error: refusal(-1, "something"), ID: a.ID}, true
-			}
-			if q.Method == "getmempoolentry" { // nor can it be asked
-				*a = answer{Error: refusal(-32601, "Method not found"), ID: a.ID}
-			}
-		}, nil)
-		return nil
+	gate, err := c.OpenGate(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := gate.Close(); err != nil {
+			t.Errorf("close gate: %v", err)
+		}
+	})
+	h := spender(c, open(t, gate.URL()), openBuilder(t, gate.URL()))
+	modes := []devchain.SendFault{devchain.SendLost, devchain.SendCut}
+	h.AcceptThenFail = func(ctx context.Context) error { return gate.FailNextSend(ctx, modes...) }
+	h.Refuse = func(ctx context.Context, on bool) error {
+		if on {
+			return gate.FailSends(ctx, devchain.SendRefused)
+		}
+		return gate.FailSends(ctx, "")
 	}
 	h.Spike = func(_ context.Context, times int64) error {
-		l.lie(func(q question, a *answer) {
-			if q.Method == "estimatesmartfee" {
-				*a = answer{Result: fmt.Appendf(nil, `{"feerate":%s,"blocks":2}`, decimal(3000*times)), ID: a.ID}
-			}
-		}, nil)
+		gate.SetFeeRate(3_000 * times)
 		return nil
 	}
 	chaintest.RunBuilder(t, h)

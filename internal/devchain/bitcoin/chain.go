@@ -66,6 +66,8 @@ type Chain struct {
 	lock   *flock.Flock
 	began  time.Time
 
+	Faults // of sendrawtransaction
+
 	mu      sync.RWMutex // owns all below; held for writing through a whole change, so readers see no half reorganisation
 	clock   *clock
 	db      database.DB
@@ -80,7 +82,6 @@ type Chain struct {
 	arrival uint64                      // of the last mempool entry
 	changes uint64                      // mempool_sequence
 	feeRate int64
-	faults  faults
 	current bool  // the initial download is over; never false again
 	broken  error // set when the journal could not be written: memory is ahead of disk, nothing may follow
 }

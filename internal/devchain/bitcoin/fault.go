@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 )
 
 // A SendFault is what goes wrong with a transaction that is sent over JSON-RPC.
@@ -17,34 +18,59 @@ const (
 	SendRefused   SendFault = "refused"   // it is not taken, and the sender is told so
 )
 
-// faults are the faults to come. The chain's mutex owns them.
-type faults struct {
+// Faults are the faults to come. The zero Faults are none. Safe for concurrent use.
+type Faults struct {
+	mu     sync.Mutex // owns the rest
 	next   []SendFault
 	always SendFault // after those of next; "": none
 }
 
 // FailNextSend has the next transactions sent over JSON-RPC fail, one for each fault, in this order; none takes back what
 // was set before. At most 1,000.
-func (c *Chain) FailNextSend(ctx context.Context, next ...SendFault) error {
+func (f *Faults) FailNextSend(ctx context.Context, next ...SendFault) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if len(next) > maxFaults {
 		return fmt.Errorf("fail %d sends: at most %d", len(next), maxFaults)
 	}
-	for _, f := range next {
-		if err := f.check(); err != nil {
+	for _, one := range next {
+		if err := one.check(); err != nil {
 			return err
 		}
 	}
-	return c.setFaults(ctx, func(f *faults) { f.next = slices.Clone(next) })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next = slices.Clone(next)
+	return nil
 }
 
 // FailSends has every transaction sent over JSON-RPC fail, until it is called with "".
-func (c *Chain) FailSends(ctx context.Context, always SendFault) error {
+func (f *Faults) FailSends(ctx context.Context, always SendFault) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if always != "" {
 		if err := always.check(); err != nil {
 			return err
 		}
 	}
-	return c.setFaults(ctx, func(f *faults) { f.always = always })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.always = always
+	return nil
+}
+
+// Take gives the fault of the transaction being sent, "" for none.
+func (f *Faults) Take() SendFault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.next) == 0 {
+		return f.always
+	}
+	first := f.next[0]
+	f.next = f.next[1:]
+	return first
 }
 
 func (f SendFault) check() error {
@@ -55,32 +81,12 @@ func (f SendFault) check() error {
 	return fmt.Errorf("fail sends: %q is no fault", string(f))
 }
 
-func (c *Chain) setFaults(ctx context.Context, set func(*faults)) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	set(&c.faults)
-	return nil
-}
-
-// take takes the fault of the transaction being sent, "" for none.
-func (f *faults) take() SendFault {
-	if len(f.next) == 0 {
-		return f.always
-	}
-	first := f.next[0]
-	f.next = f.next[1:]
-	return first
-}
-
 // cutConnection is an answer that never comes.
 var cutConnection = &rpcError{codeInternal, "connection is cut"}
 
 // sendRawTransaction is the RPC, with its faults.
 func sendRawTransaction(c *Chain, a args) (any, *rpcError) {
-	fault := c.faults.take()
+	fault := c.Take()
 	switch fault {
 	case SendRefused:
 		return nil, &rpcError{codeVerifyRejected, "refused-by-fault"}

@@ -216,9 +216,11 @@ func (n *Node) endow(ctx context.Context) error {
 
 // URL is the RPC endpoint with user and password: http://user:password@host:port. It stays over Pause and Resume.
 func (n *Node) URL() string {
-	u := url.URL{Scheme: "http", User: url.UserPassword(n.user, n.password), Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(n.port))}
+	u := url.URL{Scheme: "http", User: url.UserPassword(n.user, n.password), Host: n.host()}
 	return u.String()
 }
+
+func (n *Node) host() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(n.port)) }
 
 // Pause stops the node cleanly; Resume starts it again.
 func (n *Node) Pause(ctx context.Context) error {

@@ -11,6 +11,7 @@ import (
 
 // Codes of Bitcoin Core's rpc/protocol.h that are told apart here.
 const (
+	codeMisc          = -1
 	codeUnknown       = -5
 	codeNoFunds       = -6
 	codeWalletError   = -4
