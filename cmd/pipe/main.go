@@ -30,6 +30,7 @@ type commands struct {
 	Merchant merchantCommand `cmd:"" help:"Add and list merchants."`
 	App      appCommand      `cmd:"" help:"Add, list and change applications, and their API keys."`
 	Wallet   walletCommand   `cmd:"" help:"Look into PIPE wallets: balances, receiving addresses, withdrawals, history."`
+	Payouts  payoutsCommand  `cmd:"" help:"Whether coins may leave: status, halt, resume."`
 	Doctor   doctorCommand   `cmd:"" help:"Look at nodes, rates, database, disk and clock, each with its cure."`
 	Audit    auditCommand    `cmd:"" help:"Recompute everything from the entries and the chains, and print each difference."`
 	Settings settingsCommand `cmd:"" name:"config" help:"Print every setting in force, with what it means."`

@@ -74,6 +74,7 @@ type App struct {
 	bell    engine.Bell // rung when a callback may be due
 	pool    *engine.Pool
 	recover *engine.Recovery
+	auditor *engine.Auditor // remembers what the audit before found
 	handler http.Handler
 }
 

@@ -36,6 +36,8 @@ const (
 	// PruneEvery and AuditEvery are the pauses of the loops that nobody waits for.
 	PruneEvery = 10 * time.Minute
 	AuditEvery = time.Hour
+	// AuditAgain is the pause before a second look at a difference.
+	AuditAgain = 30 * time.Second
 	// RecountEvery is the pause between batches of the recount; RecountEveryDev on chains for development.
 	RecountEvery    = 30 * time.Second
 	RecountEveryDev = 5 * time.Second

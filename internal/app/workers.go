@@ -22,6 +22,7 @@ func (a *App) openWorkers() error {
 	}
 	clerk := &engine.Clerk{Store: a.ports.store, Rates: a.Desk.Rates, Nets: a.Nets, Render: a.Desk.Render, Log: a.log}
 	a.pool = &engine.Pool{Store: a.ports.store, Signer: a.ports.signer, Nets: a.Nets, Log: a.log}
+	a.auditor = a.Auditor()
 	a.recover = &engine.Recovery{Store: a.ports.store, Journal: a.ports.journal, Log: a.log}
 	a.loops = append(a.loops,
 		worker.Loop{Name: "pool", Every: PoolEvery, Timeout: StepTimeout, Run: a.orStop(a.pool.Step)},
@@ -73,9 +74,23 @@ func (a *App) orStop(step func(context.Context) error) func(context.Context) err
 
 // audit logs what does not hold.
 func (a *App) audit(ctx context.Context) error {
-	r, err := a.Auditor().Audit(ctx)
-	if err != nil {
+	clean, err := a.auditOnce(ctx)
+	if err != nil || clean {
 		return err
+	}
+	select { // what shows again is no moment between two commits, and halts payouts
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(AuditAgain):
+	}
+	_, err = a.auditOnce(ctx)
+	return err
+}
+
+func (a *App) auditOnce(ctx context.Context) (clean bool, err error) {
+	r, err := a.auditor.Audit(ctx)
+	if err != nil {
+		return false, err
 	}
 	for _, d := range r.Differences {
 		a.log.ErrorContext(ctx, "audit found a difference: call the operator", "what", d.What, "difference", d.Text)
@@ -83,5 +98,9 @@ func (a *App) audit(ctx context.Context) error {
 	for _, u := range r.Unchecked {
 		a.log.WarnContext(ctx, "audit could not check", "what", u)
 	}
-	return nil
+	halted, err := a.auditor.Latch(ctx, r)
+	if halted {
+		a.log.ErrorContext(ctx, "payouts are halted, as ledger and chain differ: call the operator; then pipe payouts resume")
+	}
+	return r.Clean(), err
 }
