@@ -73,25 +73,36 @@ func (t *tx) Invoice(id payment.ID) (payment.Invoice, error) {
 
 // Facts are the invoice with all its quotes, deposits from outside, and payouts.
 func (t *tx) Facts(id payment.ID) (payment.Facts, error) {
-	var f payment.Facts
-	var err error
-	if f.Invoice, err = t.Invoice(id); err != nil {
-		return f, err
-	}
-	quotes, err := t.q.Quotes(t.ctx, string(id))
+	r, err := t.q.InvoiceFacts(t.ctx, string(id))
 	if err != nil {
-		return f, t.fail("list quotes", err)
+		return payment.Facts{}, t.fail("find invoice", err)
 	}
-	if f.Quotes, err = each(quotes, quote); err != nil {
-		return f, t.fail("read quotes", err)
+	var f payment.Facts
+	if f.Invoice, err = invoice(r.Invoice); err != nil {
+		return f, t.fail("read invoice", err)
 	}
-	deposits, err := t.q.Deposits(t.ctx, null(string(id)))
-	if f.Deposits, err = t.deposits("list deposits", deposits, err); err != nil {
-		return f, err
+	if r.Quotes {
+		quotes, err := t.q.Quotes(t.ctx, string(id))
+		if err != nil {
+			return f, t.fail("list quotes", err)
+		}
+		if f.Quotes, err = each(quotes, quote); err != nil {
+			return f, t.fail("read quotes", err)
+		}
 	}
-	payouts, err := t.q.InvoicePayouts(t.ctx, null(string(id)))
-	f.Payouts, err = t.payouts("list payouts", payouts, err)
-	return f, err
+	if r.Deposits {
+		deposits, err := t.q.Deposits(t.ctx, null(string(id)))
+		if f.Deposits, err = t.deposits("list deposits", deposits, err); err != nil {
+			return f, err
+		}
+	}
+	if r.Payouts {
+		payouts, err := t.q.InvoicePayouts(t.ctx, null(string(id)))
+		if f.Payouts, err = t.payouts("list payouts", payouts, err); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
 }
 
 // SwapInvoice saves the parts of an invoice that may change.

@@ -14,6 +14,14 @@ INSERT INTO invoice (
 -- name: Invoice :one
 SELECT * FROM invoice WHERE id = @id;
 
+-- What an invoice has none of is not asked for again: most have little.
+-- name: InvoiceFacts :one
+SELECT sqlc.embed(invoice),
+    CAST(EXISTS (SELECT 1 FROM quote q WHERE q.invoice_id = invoice.id) AS BOOLEAN) AS quotes,
+    CAST(EXISTS (SELECT 1 FROM deposit d WHERE d.invoice_id = invoice.id) AS BOOLEAN) AS deposits,
+    CAST(EXISTS (SELECT 1 FROM payout p WHERE p.invoice_id = invoice.id) AS BOOLEAN) AS payouts
+FROM invoice WHERE invoice.id = @id;
+
 -- name: SwapInvoice :execrows
 UPDATE invoice SET
     refunds = @refunds, refund_owner = @refund_owner, cancelled_at = @cancelled_at, status = @status, deposit_status = @deposit_status, marks = @marks, quote_id = @quote_id,

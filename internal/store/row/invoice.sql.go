@@ -229,6 +229,64 @@ func (q *Queries) Invoice(ctx context.Context, id string) (Invoice, error) {
 	return i, err
 }
 
+const invoiceFacts = `-- name: InvoiceFacts :one
+SELECT invoice.n, invoice.id, invoice.application_id, invoice.merchant_id, invoice.order_id, invoice.order_name, invoice.price_currency, invoice.price, invoice.language, invoice.callback_url, invoice.open_type, invoice.redirect_url, invoice.policy, invoice.accept_late, invoice.coins, invoice.created_at, invoice.refunds, invoice.refund_owner, invoice.cancelled_at, invoice.status, invoice.deposit_status, invoice.marks, invoice.quote_id, invoice.seen, invoice.confirmed, invoice.deadline, invoice.deposited_at, invoice.paid_at, invoice.expired_at, invoice.updated_at, invoice.rev,
+    CAST(EXISTS (SELECT 1 FROM quote q WHERE q.invoice_id = invoice.id) AS BOOLEAN) AS quotes,
+    CAST(EXISTS (SELECT 1 FROM deposit d WHERE d.invoice_id = invoice.id) AS BOOLEAN) AS deposits,
+    CAST(EXISTS (SELECT 1 FROM payout p WHERE p.invoice_id = invoice.id) AS BOOLEAN) AS payouts
+FROM invoice WHERE invoice.id = $1
+`
+
+type InvoiceFactsRow struct {
+	Invoice  Invoice
+	Quotes   bool
+	Deposits bool
+	Payouts  bool
+}
+
+// What an invoice has none of is not asked for again: most have little.
+func (q *Queries) InvoiceFacts(ctx context.Context, id string) (InvoiceFactsRow, error) {
+	row := q.db.QueryRowContext(ctx, invoiceFacts, id)
+	var i InvoiceFactsRow
+	err := row.Scan(
+		&i.Invoice.N,
+		&i.Invoice.ID,
+		&i.Invoice.ApplicationID,
+		&i.Invoice.MerchantID,
+		&i.Invoice.OrderID,
+		&i.Invoice.OrderName,
+		&i.Invoice.PriceCurrency,
+		&i.Invoice.Price,
+		&i.Invoice.Language,
+		&i.Invoice.CallbackURL,
+		&i.Invoice.OpenType,
+		&i.Invoice.RedirectURL,
+		&i.Invoice.Policy,
+		&i.Invoice.AcceptLate,
+		&i.Invoice.Coins,
+		&i.Invoice.CreatedAt,
+		&i.Invoice.Refunds,
+		&i.Invoice.RefundOwner,
+		&i.Invoice.CancelledAt,
+		&i.Invoice.Status,
+		&i.Invoice.DepositStatus,
+		&i.Invoice.Marks,
+		&i.Invoice.QuoteID,
+		&i.Invoice.Seen,
+		&i.Invoice.Confirmed,
+		&i.Invoice.Deadline,
+		&i.Invoice.DepositedAt,
+		&i.Invoice.PaidAt,
+		&i.Invoice.ExpiredAt,
+		&i.Invoice.UpdatedAt,
+		&i.Invoice.Rev,
+		&i.Quotes,
+		&i.Deposits,
+		&i.Payouts,
+	)
+	return i, err
+}
+
 const invoiceLate = `-- name: InvoiceLate :one
 SELECT accept_late, deadline FROM invoice WHERE id = $1
 `
