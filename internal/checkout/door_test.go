@@ -68,7 +68,7 @@ func TestStates(t *testing.T) {
 	}
 }
 
-func TestPages(t *testing.T) {
+func TestC22C23Pages(t *testing.T) {
 	h, _ := served(t, nil)
 	early := regexp.MustCompile(`(?i)완료|complete`)
 	panel := regexp.MustCompile(`(?s)<section class="payback.*?</section>|data-also="[^"]*"|autocomplete`) // C22: refund panel aside

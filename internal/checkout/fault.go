@@ -19,12 +19,23 @@ func addressFault(n money.Network, text string) string {
 		return "refund.bad.long"
 	case n.Coin() == money.ETH && len(low) == 42 && len(strings.TrimLeft(low[2:], "0")) <= nobodysDigits:
 		return "refund.bad.zero"
+	case n == "ethereum/1" && tokens[low]:
+		return "refund.bad.token"
 	case n.Coin() == money.BTC && isHex, n.Coin() == money.ETH && !isHex:
 		return "refund.bad.coin"
 	case n.Coin() == money.BTC && otherBitcoin(n, low):
 		return "refund.bad.network"
 	}
 	return ""
+}
+
+// tokens are the contracts on Ethereum's main network that people take most often for an address of their own: coins sent to
+// one are gone. USDT, USDC, DAI, WETH, WBTC, stETH, LINK, SHIB.
+var tokens = map[string]bool{
+	"0xdac17f958d2ee523a2206206994597c13d831ec7": true, "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48": true,
+	"0x6b175474e89094c44da98b954eedeac495271d0f": true, "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2": true,
+	"0x2260fac5e5542a773aa44fbcfedf7c193bc2c599": true, "0xae7ab96520de3a18e5e111b5eaab095312d7fe84": true,
+	"0x514910771af9ca656af840dff83e8264ecf986ca": true, "0x95ad61b0a150d79219dcf64e1e6cc01f0b64c4ce": true,
 }
 
 // nobodysDigits is how few hex digits, leading zeros apart, make an Ethereum address that nobody holds: the zero address,

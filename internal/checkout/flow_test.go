@@ -213,7 +213,7 @@ func TestStatusIsOpenToTheShopOnly(t *testing.T) {
 	}
 }
 
-func TestFramingIsForLayersOnly(t *testing.T) {
+func TestC24FramingIsForLayersOnly(t *testing.T) {
 	h, desk := served(t, nil)
 	v := gallery.New("choose").Edit(func(i *payment.Invoice) { i.OpenType = payment.OpenLayer }).View()
 	v.Application.Origins = []string{"https://shop.example/store", "HTTPS://Other.Example:443", "javascript:alert(1)", "https://a.example; script-src *"}
@@ -292,8 +292,8 @@ func TestPanel(t *testing.T) {
 	}
 }
 
-// TestFirstLoad: everything that a first visit loads, compressed (experience C3).
-func TestFirstLoad(t *testing.T) {
+// TestC3FirstLoad: everything that a first visit loads, compressed (experience C3).
+func TestC3FirstLoad(t *testing.T) {
 	h, _ := served(t, nil)
 	zip := func(r *http.Request) { r.Header.Set("Accept-Encoding", "gzip") }
 	sizes := map[string]int{}

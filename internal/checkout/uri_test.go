@@ -13,7 +13,7 @@ import (
 	"github.com/pipe-pg/pipe/internal/payment"
 )
 
-func TestURIExamples(t *testing.T) {
+func TestC17URIExamples(t *testing.T) {
 	btc := request{gallery.Bitcoin, gallery.BTCAddress, money.Of(money.BTC, 66730), "Café & Co", "No. 7?&amount=9"}
 	eth := request{gallery.Ethereum, gallery.ETHAddress, money.OfBig(money.ETH, big.NewInt(2310000000000000)), "Shop", "Order"}
 	for _, c := range []struct{ got, want string }{
@@ -28,8 +28,8 @@ func TestURIExamples(t *testing.T) {
 	}
 }
 
-// TestURIAmount: whatever the amount, the text that a wallet reads is the exact integer.
-func TestURIAmount(t *testing.T) {
+// TestC17URIAmount: whatever the amount, the text that a wallet reads is the exact integer.
+func TestC17URIAmount(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		units := new(big.Int).SetBytes(rapid.SliceOfN(rapid.Byte(), 1, 11).Draw(t, "units"))
 		label := rapid.String().Draw(t, "label")
@@ -67,7 +67,7 @@ func TestBackURL(t *testing.T) {
 	}
 }
 
-func TestAddressFault(t *testing.T) {
+func TestC31AddressFault(t *testing.T) {
 	for _, c := range []struct {
 		network money.Network
 		text    string
@@ -91,6 +91,8 @@ func TestAddressFault(t *testing.T) {
 		{gallery.Ethereum, "0x000000000000000000000000000000000000dEaD", "refund.bad.zero"},
 		{gallery.Ethereum, "0x0000000000000000000000000000000000000001", "refund.bad.zero"},
 		{gallery.Ethereum, gallery.ETHAddress, ""},
+		{gallery.Ethereum, "0xdac17f958d2ee523a2206206994597c13d831ec7", "refund.bad.token"},
+		{"ethereum/11155111", "0xdac17f958d2ee523a2206206994597c13d831ec7", ""},
 	} {
 		if got := addressFault(c.network, c.text); got != c.want {
 			t.Errorf("%s on %s: %q, want %q", c.text, c.network, got, c.want)

@@ -26,8 +26,8 @@ var sameInBoth = map[string]bool{"rate.line": true}
 // oneThing are keys that may share a Korean text, because they say one thing in two places.
 var oneThing = map[string]bool{"title.refunded": true}
 
-// TestTexts: both languages say everything, in their own script, and no two things alike.
-func TestTexts(t *testing.T) {
+// TestC21Texts: both languages say everything, in their own script, and no two things alike.
+func TestC21Texts(t *testing.T) {
 	texts, err := LoadTexts()
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +83,7 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-func TestFormats(t *testing.T) {
+func TestC20Formats(t *testing.T) {
 	texts, err := LoadTexts()
 	if err != nil {
 		t.Fatal(err)
