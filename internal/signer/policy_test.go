@@ -360,6 +360,16 @@ func TestFeeCap(t *testing.T) {
 	h.must(h.btc("S1", 1, 2_000_000, coins, settle("P1", 400_000_000)))
 	_, err = h.sign(h.eth("S2", 1, 2_381, 1, 0, pay("P2", chain.CauseSettlement, shopETH, gwei(2e9))))
 	refused(t, "above the fee", err)
+	for i, cause := range []chain.Cause{chain.CauseWithdrawal, chain.CauseGather} { // a fifth at most
+		id, to := fmt.Sprint("W", i), pay(fmt.Sprint("W", i), cause, shopBTC, sat(100_000))
+		if cause == chain.CauseGather {
+			to.To, to.Own = h.own[regtest]["SHOP-A"][7].Address, &chain.Key{Branch: 5, Index: 7}
+		}
+		c := []chain.Holding{h.coin("SHOP-A", 10+i, 100_000)}
+		_, err = h.sign(h.btc("S"+id, 1, 20_001, c, to))
+		refused(t, "above the share of a "+string(cause), err)
+		h.must(h.btc("S"+id, 1, 20_000, c, to))
+	}
 	h.must(h.eth("S2", 1, 2_380, 1, 0, pay("P2", chain.CauseSettlement, shopETH, gwei(2e9))))
 }
 

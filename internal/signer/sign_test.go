@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"math/big"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -52,21 +54,53 @@ func gwei(n int64) money.Amount {
 	return money.OfBig(money.ETH, new(big.Int).Mul(big.NewInt(n), big.NewInt(1e9)))
 }
 
+// A plot is a house without policy and destinations: the files of its signer, and what they released. It is made once.
+type plot struct {
+	once  sync.Once
+	files map[string][]byte
+	own   map[money.Network]map[string][]chain.Released
+}
+
+var ground plot //nolint:gochecknoglobals // made once for all tests, as it takes some hundred derivations
+
+func (p *plot) make(t testing.TB) {
+	t.Helper()
+	o, _ := create(t)
+	s := open(t, o)
+	p.own = map[money.Network]map[string][]chain.Released{}
+	for _, n := range []money.Network{regtest, devnet} {
+		p.own[n] = map[string][]chain.Released{}
+		for branch, m := range []string{"SHOP-A", "SHOP-B"} {
+			p.own[n][m] = release(t, s, want(m, uint32(branch+5), n, 60)).Addresses
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p.files = map[string][]byte{}
+	for _, name := range []string{seedName, journalName} {
+		data, err := os.ReadFile(filepath.Join(o.Dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.files[name] = data
+	}
+}
+
 // newHouse has two merchants with released addresses on both networks, and a destination of the first on each.
 func newHouse(t testing.TB, p Policy) *house {
 	t.Helper()
-	o, _ := create(t)
-	h := &house{t: t, o: o, clock: time.UnixMilli(1_800_000_000_000), own: map[money.Network]map[string][]chain.Released{}}
+	ground.once.Do(func() { ground.make(t) })
+	h := &house{t: t, o: options(t.TempDir()), clock: time.UnixMilli(1_800_000_000_000), own: ground.own}
+	for name, data := range ground.files {
+		if err := os.WriteFile(filepath.Join(h.o.Dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	h.o.Policy = p
 	h.o.Now = func() time.Time { return h.clock }
 	h.o.wrap = func(f *os.File) disk { return lazy{f} }
 	h.reopen()
-	for _, n := range []money.Network{regtest, devnet} {
-		h.own[n] = map[string][]chain.Released{}
-		for branch, m := range []string{"SHOP-A", "SHOP-B"} {
-			h.own[n][m] = release(t, h.s, want(m, uint32(branch+5), n, 60)).Addresses
-		}
-	}
 	h.register("SHOP-A", regtest, shopBTC)
 	h.register("SHOP-A", devnet, shopETH)
 	return h
