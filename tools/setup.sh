@@ -63,5 +63,14 @@ else
 	echo "setup: NO BITCOIND COULD BE HAD: the tests against a real node will be left out ($bitcoind)"
 fi
 
+# A second engine for a smoke of the payment page. It is tried for, and not insisted on.
+if ! command -v firefox-esr >/dev/null; then
+	sudo=
+	[ "$(id -u)" = 0 ] || sudo="sudo -n"
+	if ! command -v apt-get >/dev/null || ! $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends firefox-esr >/dev/null 2>&1 </dev/null; then
+		echo "setup: NO FIREFOX ESR COULD BE HAD: the payment page will be proven in Chromium alone (apt-get install firefox-esr)"
+	fi
+fi
+
 # axe-core and html-validate, which check the payment pages.
 tools/npm.sh >/dev/null || echo "setup: NPM GAVE NO CHECKERS: accessibility and HTML of the payment pages will not be proven"

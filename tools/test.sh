@@ -39,6 +39,11 @@ closing() {
 	else
 		echo "PROVEN AGAINST A REAL BITCOIND: NO. There was none; tools/bitcoind.sh tells how to get one."
 	fi
+	if command -v firefox-esr >/dev/null; then
+		echo "payment page proven in Firefox ESR too: yes"
+	else
+		echo "PAYMENT PAGE PROVEN IN FIREFOX ESR TOO: NO. There was none; on Debian: apt-get install firefox-esr."
+	fi
 	echo "all stages passed in $(($(date +%s) - run)) s"
 }
 
