@@ -18,6 +18,7 @@ const (
 	glitch     // the call fails without effect and the process goes on
 	before     // the process dies before the call has an effect
 	after      // the process dies when the call has had its effect, and nobody learns of it
+	lost       // the call has its effect and the answer is lost, and the process goes on
 )
 
 var errFault = errors.New("fault")
@@ -70,7 +71,7 @@ func (f *faults) call(name string, do func() error) error {
 	if err := do(); err != nil {
 		return err
 	}
-	if strike == after {
+	if strike == after || strike == lost {
 		return errFault
 	}
 	return nil

@@ -77,7 +77,7 @@ func (h *Hand) Sign(ctx context.Context, u chain.Unsigned) (chain.Signed, error)
 		return was.out, nil
 	}
 	if h.void[u.Spend] {
-		return chain.Signed{}, h.fault("%s is void", u.Spend)
+		return chain.Signed{}, fmt.Errorf("%s is void: %w", u.Spend, chain.ErrRefused)
 	}
 	var names []string
 	for _, held := range u.Holdings {
