@@ -28,11 +28,11 @@ SELECT CAST(COUNT(*) AS BIGINT) AS due FROM (
 -- skip is a list of origins, each between spaces: an origin holds none. The origins are those of all that is due, for when
 -- that is little.
 -- name: ClaimCallbacks :many
-WITH due AS MATERIALIZED (
+WITH ready AS MATERIALIZED (
     SELECT d.origin FROM callback d
     WHERE d.state = 'open' AND d.due_at <= @now AND d.lease_until <= @now ORDER BY d.due_at LIMIT @few
 ), lane AS (
-    SELECT DISTINCT due.origin FROM due
+    SELECT DISTINCT ready.origin FROM ready
 ), head AS MATERIALIZED (
     SELECT (
         SELECT c.n FROM callback c

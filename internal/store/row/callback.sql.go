@@ -219,11 +219,11 @@ func (q *Queries) Callbacks(ctx context.Context, arg CallbacksParams) ([]Callbac
 }
 
 const claimCallbacks = `-- name: ClaimCallbacks :many
-WITH due AS MATERIALIZED (
+WITH ready AS MATERIALIZED (
     SELECT d.origin FROM callback d
     WHERE d.state = 'open' AND d.due_at <= $2 AND d.lease_until <= $2 ORDER BY d.due_at LIMIT $3
 ), lane AS (
-    SELECT DISTINCT due.origin FROM due
+    SELECT DISTINCT ready.origin FROM ready
 ), head AS MATERIALIZED (
     SELECT (
         SELECT c.n FROM callback c

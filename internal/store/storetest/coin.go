@@ -137,12 +137,12 @@ func coins(t *testing.T, s *suite) {
 	s.update(func(tx engine.Tx) error { return tx.ReleaseTickets(makeID(1)) })
 	expect("given up", list(mine, 9), "a change young yet unseen")
 	expect("given up and moved", list(wallet, 9), "b")
-	take(3, "a")
+	take(3, "a", "young")
 	s.update(func(tx engine.Tx) error { return tx.ReleaseTickets(makeID(1)) })
-	expect("taken by another", list(mine, 9), "change young yet unseen")
+	expect("taken by another", list(mine, 9), "change yet unseen")
 	change.State, change.BlockHash = payment.Reversed, ""
 	swap(&change)
-	expect("one reversed", list(mine, 9), "young yet unseen")
+	expect("one reversed", list(mine, 9), "yet unseen")
 	eth := get(s, func(tx engine.Tx) ([]payment.Deposit, error) { return tx.Coins(mine, ethereum, 9) })
 	if len(eth) != 1 || eth[0].Ref != "elsewhere" {
 		t.Errorf("coins of the other network: %v", eth)
