@@ -14,7 +14,7 @@ import (
 )
 
 // signerCommand runs a signer as a process of its own, and speaks with one as its operator, through a socket that only the
-// signer's user may open. Its settings are PIPE_SIGNER_* in the environment.
+// signer's user may open; the signer inside the gateway has such a socket too. Its settings are PIPE_SIGNER_* in the environment.
 type signerCommand struct {
 	Run           signerRunCommand           `cmd:"" help:"Run the signer as a process of its own."`
 	Status        signerStatusCommand        `cmd:"" help:"Tell what the signer holds, and what waits for you."`
@@ -30,7 +30,7 @@ type signerCommand struct {
 type signerRunCommand struct{}
 
 func (signerRunCommand) Run(e *env) error {
-	c, err := signer.LoadConfig(os.Environ())
+	c, err := e.signerConfig()
 	if err != nil {
 		return err
 	}
@@ -48,9 +48,22 @@ func (signerRunCommand) Run(e *env) error {
 	return signer.Run(e.ctx, c, log)
 }
 
-// operator speaks with the running signer.
-func operator(do func(o *signer.Operator) error) (err error) {
-	c, err := signer.LoadConfig(os.Environ())
+// signerConfig reads the signer's settings. Where a file of the gateway's settings is given, its PIPE_DATA counts.
+func (e *env) signerConfig() (signer.Config, error) {
+	environ := os.Environ()
+	if e.file != "" && os.Getenv("PIPE_DATA") == "" {
+		house, err := app.LoadConfig(e.file, environ)
+		if err != nil {
+			return signer.Config{}, err
+		}
+		environ = append(environ, "PIPE_DATA="+house.Data)
+	}
+	return signer.LoadConfig(environ)
+}
+
+// operator speaks with the running signer, in a process of its own or inside the gateway.
+func (e *env) operator(do func(o *signer.Operator) error) (err error) {
+	c, err := e.signerConfig()
 	if err != nil {
 		return err
 	}
@@ -62,7 +75,7 @@ func operator(do func(o *signer.Operator) error) (err error) {
 type signerStatusCommand struct{}
 
 func (signerStatusCommand) Run(e *env) error {
-	return operator(func(o *signer.Operator) error {
+	return e.operator(func(o *signer.Operator) error {
 		s, err := o.Status(e.ctx)
 		if err != nil {
 			return err
@@ -93,7 +106,7 @@ func (signerStatusCommand) Run(e *env) error {
 type signerDestinationsCommand struct{}
 
 func (signerDestinationsCommand) Run(e *env) error {
-	return operator(func(o *signer.Operator) error {
+	return e.operator(func(o *signer.Operator) error {
 		all, err := o.Destinations(e.ctx)
 		if err != nil {
 			return err
@@ -128,7 +141,7 @@ type destinationArgs struct {
 type signerApproveCommand struct{ destinationArgs }
 
 func (c signerApproveCommand) Run(e *env) error {
-	return operator(func(o *signer.Operator) error {
+	return e.operator(func(o *signer.Operator) error {
 		d, err := o.Approve(e.ctx, c.Merchant, money.Network(c.Network), c.Address)
 		if err != nil {
 			return err
@@ -141,7 +154,7 @@ func (c signerApproveCommand) Run(e *env) error {
 type signerVetoCommand struct{ destinationArgs }
 
 func (c signerVetoCommand) Run(e *env) error {
-	return operator(func(o *signer.Operator) error {
+	return e.operator(func(o *signer.Operator) error {
 		d, err := o.Veto(e.ctx, c.Merchant, money.Network(c.Network), c.Address)
 		if err != nil {
 			return err
@@ -156,7 +169,7 @@ type signerApprovePayoutCommand struct {
 }
 
 func (c signerApprovePayoutCommand) Run(e *env) error {
-	return operator(func(o *signer.Operator) error {
+	return e.operator(func(o *signer.Operator) error {
 		for _, id := range c.Payouts {
 			if err := o.ApprovePayout(e.ctx, strings.TrimSpace(id)); err != nil {
 				return err
@@ -172,7 +185,7 @@ func (c signerApprovePayoutCommand) Run(e *env) error {
 type signerHaltCommand struct{}
 
 func (signerHaltCommand) Run(e *env) error {
-	return operator(func(o *signer.Operator) error {
+	return e.operator(func(o *signer.Operator) error {
 		if err := o.Halt(e.ctx); err != nil {
 			return err
 		}
@@ -184,7 +197,7 @@ func (signerHaltCommand) Run(e *env) error {
 type signerResumeCommand struct{}
 
 func (signerResumeCommand) Run(e *env) error {
-	return operator(func(o *signer.Operator) error {
+	return e.operator(func(o *signer.Operator) error {
 		if err := o.Resume(e.ctx); err != nil {
 			return err
 		}
@@ -196,7 +209,7 @@ func (signerResumeCommand) Run(e *env) error {
 type signerConfigCommand struct{}
 
 func (signerConfigCommand) Run(e *env) error {
-	c, err := signer.LoadConfig(os.Environ())
+	c, err := e.signerConfig()
 	if err != nil {
 		return err
 	}

@@ -204,6 +204,9 @@ func (a *App) Run(ctx context.Context, on net.Listener) error {
 	if a.handler != nil {
 		g.Go(func() error { return a.serve(ctx, on) })
 	}
+	if s, embedded := a.signer.(*signer.Signer); embedded {
+		g.Go(func() error { return s.Operate(ctx) })
+	}
 	err := g.Wait()
 	if a.courier != nil {
 		a.courier.Wait()

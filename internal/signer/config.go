@@ -1,6 +1,7 @@
 package signer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -16,11 +17,12 @@ import (
 )
 
 // Config is everything that a signer of its own can be told, in the environment alone. For the key marked secret, KEY_FILE
-// names a file that holds the value. A key that begins with PIPE_SIGNER_ and is not here is an error.
+// names a file that holds the value. A key that begins with PIPE_SIGNER_ and is not here is an error. Of the gateway's own
+// keys it knows PIPE_DATA, whose default is ./data.
 type Config struct {
-	Dir        string `key:"PIPE_SIGNER_DIR" default:"./data/signer" help:"Directory of the encrypted seed and the journal."`
+	Dir        string `key:"PIPE_SIGNER_DIR" default:"" help:"Directory of the encrypted seed and the journal; empty: signer in PIPE_DATA."`
 	Passphrase string `key:"PIPE_SIGNER_PASSPHRASE" default:"" secret:"true" help:"Opens the encrypted seed. Better: PIPE_SIGNER_PASSPHRASE_FILE."`
-	Socket     string `key:"PIPE_SIGNER_SOCKET" default:"./data/signer.sock" help:"Socket on which pipe serve asks; mode 0660."`
+	Socket     string `key:"PIPE_SIGNER_SOCKET" default:"" help:"Socket on which pipe serve asks, mode 0660; empty: signer.sock in PIPE_DATA."`
 	Group      string `key:"PIPE_SIGNER_GROUP" default:"" help:"Group that may use PIPE_SIGNER_SOCKET; empty: the signer's own."`
 	Operator   string `key:"PIPE_SIGNER_OPERATOR_SOCKET" default:"" help:"Socket of the signer's operator, mode 0600; empty: operator.sock in PIPE_SIGNER_DIR."`
 
@@ -57,10 +59,14 @@ type Config struct {
 
 // LoadConfig reads the environment. Keys without PIPE_SIGNER_ are not looked at. Errors name the key and say what to write.
 func LoadConfig(environ []string) (Config, error) {
-	values := map[string]string{}
+	values, data := map[string]string{}, "./data"
 	for _, kv := range environ {
-		if k, v, ok := strings.Cut(kv, "="); ok && strings.HasPrefix(k, "PIPE_SIGNER_") {
+		k, v, ok := strings.Cut(kv, "=")
+		if ok && strings.HasPrefix(k, "PIPE_SIGNER_") {
 			values[k] = v
+		}
+		if ok && k == "PIPE_DATA" && v != "" {
+			data = v
 		}
 	}
 	var c Config
@@ -74,8 +80,9 @@ func LoadConfig(environ []string) (Config, error) {
 	for k := range values {
 		return c, fmt.Errorf("%s: the signer has no such setting", k)
 	}
+	c.Dir, c.Socket = cmp.Or(c.Dir, filepath.Join(data, "signer")), cmp.Or(c.Socket, filepath.Join(data, "signer.sock"))
 	if c.Operator == "" {
-		c.Operator = filepath.Join(c.Dir, "operator.sock")
+		c.Operator = filepath.Join(c.Dir, operatorName)
 	}
 	_, err := c.Policy()
 	return c, err

@@ -14,6 +14,8 @@ const (
 	seedName    = "seed"
 	journalName = "journal"
 	newSuffix   = ".new"
+	// operatorName is the socket of the operator.
+	operatorName = "operator.sock"
 )
 
 // A home is a signer's directory, held by this process alone.

@@ -50,3 +50,15 @@ func serveBoth(ctx context.Context, s *Signer, house, operator net.Listener) err
 	group.Go(func() error { return ServeOperator(ctx, s, operator) })
 	return group.Wait()
 }
+
+// Operate serves the operator of a signer inside another process on a socket in the signer's directory, until the context
+// ends. Where no socket can be made there it says so in the log, and the signer works without: nothing can be approved then.
+func (s *Signer) Operate(ctx context.Context) error {
+	path := s.home.path(operatorName)
+	l, err := Listen(path, 0o600, "")
+	if err != nil {
+		s.log.Warn("signer: no socket for its operator, so nothing can be approved", "path", path, "error", err)
+		return nil
+	}
+	return ServeOperator(ctx, s, l)
+}

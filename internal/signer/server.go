@@ -86,24 +86,26 @@ type server struct {
 	signer  *Signer
 	methods map[string]handler
 	lease   *lease // nil: none is needed
+	stop    context.CancelCauseFunc
 }
 
-// Serve serves the gateway on a listener, one lease holder at a time, until the context ends (then nil) or the listener
-// fails. It closes the listener, and returns when the last request was answered.
+// Serve serves the gateway on a listener, one lease holder at a time, until the context ends (then nil), the listener fails,
+// or the journal does (then ErrStopped, as only a fresh start helps). It closes the listener, and returns when the last request was answered.
 func Serve(ctx context.Context, s *Signer, l net.Listener) error {
-	return (&server{s, houseMethods(), newLease(time.Now)}).serve(ctx, l)
+	return (&server{signer: s, methods: houseMethods(), lease: newLease(time.Now)}).serve(ctx, l)
 }
 
 // ServeOperator serves the signer's operator on a listener, as Serve does the gateway, without a lease.
 func ServeOperator(ctx context.Context, s *Signer, l net.Listener) error {
-	return (&server{s, operatorMethods(), nil}).serve(ctx, l)
+	return (&server{signer: s, methods: operatorMethods()}).serve(ctx, l)
 }
 
 func (v *server) serve(ctx context.Context, l net.Listener) error {
 	var all sync.WaitGroup
 	defer all.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	v.stop = cancel
 	stop := context.AfterFunc(ctx, func() {
 		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			v.signer.log.Warn("signer: close socket", "error", err)
@@ -114,6 +116,9 @@ func (v *server) serve(ctx context.Context, l net.Listener) error {
 	for {
 		c, err := l.Accept()
 		if err != nil {
+			if why := context.Cause(ctx); errors.Is(why, ErrStopped) {
+				return why
+			}
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -182,6 +187,9 @@ func (t *talker) run(ctx context.Context, c net.Conn) error {
 		}
 		if err := writeFrame(c, answer, maxReply); err != nil {
 			return err
+		}
+		if e := answer.Error; e != nil && errors.Is(e.err(), ErrStopped) {
+			t.server.stop(e.err())
 		}
 	}
 	return nil

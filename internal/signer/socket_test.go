@@ -464,3 +464,96 @@ func TestErrorsSurvive(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Once the journal could not be written for sure, the answer says so and the process ends, for a fresh start to read what is
+// on the disk.
+func TestServeEndsWithTheJournal(t *testing.T) {
+	h := newHouse(t, Policy{})
+	if err := h.s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f := &faulty{left: -1, way: faultAfter}
+	h.o.wrap = func(file *os.File) disk { f.lazy = lazy{file}; return f }
+	h.s = open(t, h.o)
+	dir := shortDir(t)
+	one, err := Listen(filepath.Join(dir, "one"), 0o660, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := Listen(filepath.Join(dir, "two"), 0o600, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- serveBoth(context.Background(), h.s, one, two) }()
+	c := dial(t, filepath.Join(dir, "one"))
+	f.left = 1
+	_, err = c.Sign(context.Background(), h.btc("S", 1, 500, []chain.Holding{h.coin("SHOP-A", 1, 90_000)}, settle("P", 90_000)))
+	if !errors.Is(err, ErrStopped) {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, ErrStopped) {
+		t.Fatalf("it ended with %v", err)
+	}
+	if _, err := c.Marks(context.Background()); !errors.Is(err, ErrUnreachable) {
+		t.Fatalf("it still answers: %v", err)
+	}
+}
+
+// The signer inside the gateway has an operator too, and works without where the directory has a name too long for a socket.
+func TestOperate(t *testing.T) {
+	for _, deep := range []string{"", strings.Repeat("d", 120)} {
+		o := options(filepath.Join(shortDir(t), deep, "signer"))
+		if _, err := Create(o); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, o)
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- s.Operate(ctx) }()
+		if deep == "" {
+			who := DialOperator(filepath.Join(o.Dir, operatorName))
+			eventually(t, func() bool { return who.Halt(ctx) == nil })
+			if st, err := s.Status(ctx); err != nil || !st.Halted {
+				t.Errorf("%+v, %v", st, err)
+			}
+			if err := who.Close(); err != nil {
+				t.Error(err)
+			}
+			cancel()
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("%.20s: %v", deep, err)
+		}
+		cancel()
+	}
+}
+
+func TestSettings(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pass")
+	if err := os.WriteFile(file, []byte("correct horse\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := LoadConfig([]string{"PIPE_DATA=/var/lib/pipe", "PIPE_LISTEN=:1", "PIPE_SIGNER=x", "PIPE_SIGNER_PASSPHRASE_FILE=" + file,
+		"PIPE_SIGNER_BTC_REFUND=0.25", "PIPE_SIGNER_REFUND_DELAY=2h", "PIPE_SIGNER_APPROVE=false", "PIPE_SIGNER_ETH_FEE_RATE=90"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.Policy()
+	if err != nil || p.Approve || p.RefundDelay != 2*time.Hour || !p.BTC.Refund.Equal(sat(25_000_000)) || !p.ETH.FeeRate.Equal(gwei(90)) || !p.BTC.FeeRate.Equal(sat(500_000)) {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if c.Dir != "/var/lib/pipe/signer" || c.Socket != "/var/lib/pipe/signer.sock" || c.Operator != "/var/lib/pipe/signer/operator.sock" || c.Passphrase != "correct horse" {
+		t.Errorf("%+v", c)
+	}
+	var out bytes.Buffer
+	if err := c.Print(&out); err != nil || strings.Contains(out.String(), "correct horse") || !strings.Contains(out.String(), "PIPE_SIGNER_BTC_REFUND=0.25\n") {
+		t.Errorf("%s, %v", out.String(), err)
+	}
+	for _, bad := range []string{"PIPE_SIGNER_BTC_REFUND=x", "PIPE_SIGNER_BTC_REFUND=-1", "PIPE_SIGNER_REFUND_DELAY=30", "PIPE_SIGNER_APPROVE=perhaps", "PIPE_SIGNER_NONE=1",
+		"PIPE_SIGNER_SETTLE_FEE_SHARE=101", "PIPE_SIGNER_BTC_FEE_RATE=1.5", "PIPE_SIGNER_PASSPHRASE_FILE=/nowhere", "PIPE_SIGNER_DESTINATION_DELAY=-1h"} {
+		if _, err := LoadConfig([]string{bad}); err == nil || !strings.Contains(err.Error(), strings.Split(bad, "=")[0][:16]) {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
