@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -196,6 +198,9 @@ func heldBy(tx Tx, s chain.SignedSpend) (held []payment.Ticket, known bool, err 
 	known = true
 	for _, h := range s.Holdings {
 		t := payment.Ticket{Network: s.Network, Ticket: string(h.Ticket), SpendID: payment.ID(s.Spend), Address: h.Address, Amount: h.Amount}
+		if account, _, ok := strings.Cut(t.Ticket, ":"); ok && t.Address == "" && s.Network.Coin() == money.ETH {
+			t.Address = account
+		}
 		if t.Address == "" {
 			d, err := tx.Deposit(s.Network, t.Ticket)
 			if errors.Is(err, payment.ErrAbsent) {
@@ -225,78 +230,103 @@ func (r *Recovery) add(tx Tx, s chain.SignedSpend, held []payment.Ticket) (payme
 		State: payment.SpendPlanned, Version: s.Version, Out: money.Zero(coin), Fee: money.Zero(coin),
 		CreatedAt: tx.Now(), UpdatedAt: tx.Now(), DueAt: tx.Now(),
 	}
-	source, invoice, err := ownerOf(tx, spend, held)
+	owners, err := ownersOf(tx, spend, held)
 	if err != nil {
 		return spend, err
 	}
 	if len(s.Pays) == 1 {
-		spend.Source = source
+		spend.Source = owners[0].account
 	}
 	if err := tx.AddSpend(spend, held); err != nil {
 		return spend, err
 	}
 	for _, pay := range s.Pays {
-		if err := adopt(tx, spend, pay, owner{source, invoice}); err != nil {
+		if err := adopt(tx, spend, pay, owners); err != nil {
 			return spend, fmt.Errorf("payout %s: %w", pay.Payout, err)
 		}
 	}
 	return tx.Spend(spend.ID)
 }
 
-// An owner is whose coins a spend takes.
+// An owner is whose coins a spend takes, and how much of them.
 type owner struct {
 	account ledger.Account
 	invoice payment.ID
+	sum     money.Amount
+	taken   bool // by a payout of the spend
 }
 
-// ownerOf is whose coins a lost spend takes, as far as the store knows. Coins of an address that this store never gave are strays.
-func ownerOf(tx Tx, s payment.Spend, held []payment.Ticket) (ledger.Account, payment.ID, error) {
+// ownersOf are those whose coins a lost spend takes, at least one. Coins of an address that this store never gave are strays.
+func ownersOf(tx Tx, s payment.Spend, held []payment.Ticket) (all []*owner, err error) {
 	for _, t := range held {
-		d, err := tx.Deposit(s.Network, t.Ticket)
-		if err == nil {
-			return d.Account, d.InvoiceID, nil
+		o, err := ownerOf(tx, s, t)
+		if err != nil {
+			return nil, err
 		}
-		if !errors.Is(err, payment.ErrAbsent) {
-			return "", "", err
-		}
-		a, err := tx.Address(s.Network, t.Address)
-		if errors.Is(err, payment.ErrAbsent) {
+		i := slices.IndexFunc(all, func(x *owner) bool { return x.account == o.account })
+		if i < 0 {
+			all = append(all, &o)
 			continue
 		}
-		if err != nil {
-			return "", "", err
-		}
-		switch {
-		case a.InvoiceID != "" && a.Wallet.IsZero():
-			return ledger.Invoice(string(a.InvoiceID)), a.InvoiceID, nil
-		case a.State == payment.AddressGiven:
-			return ledger.Wallet(string(s.MerchantID)), "", nil
+		all[i].sum = all[i].sum.Add(o.sum)
+	}
+	if len(all) == 0 {
+		return nil, errors.New("a signed spend without holdings")
+	}
+	return all, nil
+}
+
+func ownerOf(tx Tx, s payment.Spend, t payment.Ticket) (owner, error) {
+	stray := owner{account: ledger.Stray(string(s.MerchantID)), sum: t.Amount}
+	d, err := tx.Deposit(s.Network, t.Ticket)
+	if err == nil {
+		return owner{account: d.Account, invoice: d.InvoiceID, sum: t.Amount}, nil
+	}
+	if !errors.Is(err, payment.ErrAbsent) {
+		return stray, err
+	}
+	a, err := tx.Address(s.Network, t.Address)
+	switch {
+	case errors.Is(err, payment.ErrAbsent):
+		return stray, nil
+	case err != nil:
+		return stray, err
+	case a.InvoiceID != "" && a.Wallet.IsZero():
+		return owner{account: ledger.Invoice(string(a.InvoiceID)), invoice: a.InvoiceID, sum: t.Amount}, nil
+	case a.State == payment.AddressGiven:
+		return owner{account: ledger.Wallet(string(s.MerchantID)), sum: t.Amount}, nil
+	}
+	return stray, nil
+}
+
+// theirs picks the owner whose coins a payout takes: of a batch each takes all of one invoice's.
+func theirs(owners []*owner, p payment.Payout, amount money.Amount) *owner {
+	for _, o := range owners {
+		if !o.taken && p.InvoiceID != "" && o.invoice == p.InvoiceID {
+			return o
 		}
 	}
-	return ledger.Stray(string(s.MerchantID)), "", nil
+	for _, o := range owners {
+		if !o.taken && o.sum.Equal(amount) {
+			return o
+		}
+	}
+	return owners[0]
 }
 
 // adopt makes a payout the one that a lost spend pays: the store's own row of it, or a new one.
-func adopt(tx Tx, s payment.Spend, pay chain.Pay, o owner) error {
+func adopt(tx Tx, s payment.Spend, pay chain.Pay, owners []*owner) error {
 	p, err := tx.Payout(payment.ID(pay.Payout))
-	coin := s.Network.Coin()
-	if errors.Is(err, payment.ErrAbsent) {
-		p = payment.Payout{
-			ID: payment.ID(pay.Payout), Kind: kindOfCause(pay.Cause), MerchantID: s.MerchantID, Network: s.Network,
-			Wasted: money.Zero(coin), Fee: money.Zero(coin), State: payment.PayoutWaiting, CreatedAt: tx.Now(), UpdatedAt: tx.Now(), DueAt: tx.Now(),
-		}
-		if o.invoice != "" {
-			inv, err := tx.Invoice(o.invoice)
-			if err != nil {
-				return err
-			}
-			p.InvoiceID, p.ApplicationID = inv.ID, inv.ApplicationID
-		}
-		if err := tx.AddPayout(p); err != nil {
+	absent := errors.Is(err, payment.ErrAbsent)
+	if err != nil && !absent {
+		return err
+	}
+	o := theirs(owners, p, pay.Amount)
+	o.taken = true
+	if absent {
+		if p, err = invent(tx, s, pay, o); err != nil {
 			return err
 		}
-	} else if err != nil {
-		return err
 	}
 	if p.State == payment.PayoutDone || p.State == payment.PayoutPaying {
 		return nil
@@ -317,6 +347,27 @@ func adopt(tx Tx, s payment.Spend, pay chain.Pay, o owner) error {
 	}
 	p.State = payment.PayoutPaying
 	return tx.SwapPayout(p)
+}
+
+// invent writes a payout that this store never had, from what the journal says of it.
+func invent(tx Tx, s payment.Spend, pay chain.Pay, o *owner) (payment.Payout, error) {
+	coin := s.Network.Coin()
+	p := payment.Payout{
+		ID: payment.ID(pay.Payout), Kind: kindOfCause(pay.Cause), MerchantID: s.MerchantID, Network: s.Network, Amount: pay.Amount,
+		Wasted: money.Zero(coin), Fee: money.Zero(coin), State: payment.PayoutWaiting, Attempt: pay.Attempt,
+		CreatedAt: tx.Now(), UpdatedAt: tx.Now(), DueAt: tx.Now(),
+	}
+	if o.invoice != "" {
+		inv, err := tx.Invoice(o.invoice)
+		if err != nil {
+			return p, err
+		}
+		p.InvoiceID, p.ApplicationID = inv.ID, inv.ApplicationID
+	}
+	if err := tx.AddPayout(p); err != nil {
+		return p, err
+	}
+	return tx.Payout(p.ID)
 }
 
 func kindOfCause(c chain.Cause) payment.PayoutKind {
