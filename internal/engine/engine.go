@@ -49,6 +49,15 @@ type Tx interface {
 	EventTx
 	CallbackTx
 	IdempotencyTx
+
+	UserTx
+	CredentialTx
+	SessionTx
+	ChallengeTx
+	MemberTx
+	LinkTx
+	AuditTx
+	MailTx
 }
 
 // MerchantTx keeps merchants.

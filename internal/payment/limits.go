@@ -47,4 +47,11 @@ const (
 	MinSettleEvery = time.Second
 	// WindowsOfExtension is how many quote windows an invoice may always last, whatever ChooseWithin says.
 	WindowsOfExtension = 11
+
+	// MaxEmail bounds an e-mail address, in bytes (RFC 5321, 4.5.3.1.3, without the brackets).
+	MaxEmail = 254
+	// SessionIdle is how long a log-in lasts without a request (admin.SignInIdle), SessionMax how long at all
+	// (admin.SignInMax). Settings.
+	SessionIdle = 30 * time.Minute
+	SessionMax  = 12 * time.Hour
 )

@@ -66,6 +66,21 @@ type Attempt struct {
 	Answer     []byte
 }
 
+type AuditRecord struct {
+	N       int64
+	Scope   string
+	Seq     int64
+	At      int64
+	ActorID string
+	Actor   string
+	Ip      string
+	Action  string
+	Subject string
+	Data    string
+	Prev    []byte
+	Hash    []byte
+}
+
 type Balance struct {
 	Account string
 	Network string
@@ -101,6 +116,25 @@ type Callback struct {
 	Fence         int64
 	DoneAt        int64
 	PayoutID      string
+}
+
+type Challenge struct {
+	Hash   []byte
+	UserID string
+	Data   []byte
+	Until  int64
+}
+
+type Credential struct {
+	N         int64
+	ID        string
+	UserID    string
+	Key       []byte
+	Data      []byte
+	Name      string
+	CreatedAt int64
+	UsedAt    int64
+	Rev       int64
 }
 
 type Deposit struct {
@@ -198,6 +232,49 @@ type Invoice struct {
 	Rev           int64
 }
 
+type Link struct {
+	N          int64
+	ID         string
+	Kind       string
+	Hash       []byte
+	Email      string
+	Language   string
+	UserID     string
+	MerchantID string
+	Role       string
+	MadeBy     string
+	CreatedAt  int64
+	Until      int64
+	UsedAt     int64
+	Rev        int64
+}
+
+type Mail struct {
+	N          int64
+	ID         string
+	Recipient  string
+	Language   string
+	Kind       string
+	Sealed     []byte
+	State      string
+	Attempts   int64
+	Detail     string
+	CreatedAt  int64
+	DueAt      int64
+	LeaseUntil int64
+	Fence      int64
+	DoneAt     int64
+}
+
+type Member struct {
+	N          int64
+	UserID     string
+	MerchantID string
+	Role       string
+	CreatedAt  int64
+	Rev        int64
+}
+
 type Merchant struct {
 	N         int64
 	ID        string
@@ -250,6 +327,26 @@ type Payout struct {
 	Rev           int64
 }
 
+type Person struct {
+	N          int64
+	ID         string
+	Email      string
+	Name       string
+	Language   string
+	Operator   bool
+	Password   string
+	Totp       []byte
+	TotpStep   int64
+	Recovery   []byte
+	Failures   int64
+	PausedTill int64
+	VerifiedAt int64
+	DisabledAt int64
+	CreatedAt  int64
+	UpdatedAt  int64
+	Rev        int64
+}
+
 type Posting struct {
 	EntryN  int64
 	I       int64
@@ -279,6 +376,23 @@ type Quote struct {
 type SchemaRule struct {
 	One    int32
 	Oldest int64
+}
+
+type Session struct {
+	N          int64
+	ID         string
+	Hash       []byte
+	UserID     string
+	MerchantID string
+	Level      string
+	CreatedAt  int64
+	SeenAt     int64
+	Until      int64
+	StepUpTill int64
+	Ip         string
+	Agent      string
+	RevokedAt  int64
+	Rev        int64
 }
 
 type Spend struct {

@@ -45,6 +45,8 @@ func Run(t *testing.T, open Open) {
 		{"spend checks", spendChecks}, {"versions", versions},
 		{"strays", strays}, {"coins", coins}, {"wallets", wallets}, {"balance of", balanceOf},
 		{"events", events}, {"callbacks", callbacks}, {"claims", claims}, {"claims among many", claimsAmong}, {"idempotency", idempotency},
+		{"users", users}, {"credentials", credentials}, {"sessions", sessions}, {"challenges", challenges}, {"members", members},
+		{"links", links}, {"audit records", auditRecords}, {"mails", mails},
 		{"rollback", rollback}, {"retry", retry}, {"broken", broken}, {"view", view}, {"ids", ids}, {"cancelled", cancelled},
 		{"crowd", crowd}, {"counter", counter}, {"workers", workers}, {"skew", skew},
 	} {

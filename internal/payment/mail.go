@@ -1,0 +1,46 @@
+package payment
+
+import "time"
+
+// A MailKind is which letter it is.
+type MailKind string
+
+// The letters.
+const (
+	MailSignUp   MailKind = "signup"   // link
+	MailKnown    MailKind = "known"    // somebody signed up with an address that has an account
+	MailInvite   MailKind = "invite"   // link, merchant, by
+	MailReset    MailKind = "reset"    // link
+	MailEmail    MailKind = "email"    // link: prove a new address
+	MailSecurity MailKind = "security" // what: a text's key of what was changed
+	MailChange   MailKind = "change"   // what, subject, link: a change that can be vetoed
+	MailNotice   MailKind = "notice"   // what, subject: something that owners should know
+)
+
+// A MailState is how far a letter has come.
+type MailState string
+
+// The states of letters.
+const (
+	MailOpen   MailState = "open"
+	MailSent   MailState = "sent"
+	MailParked MailState = "parked" // given up
+)
+
+// Mail is one letter owed to one address: the row is the job. What it says is sealed, because it may hold a link that works,
+// and wiped once it is sent.
+type Mail struct {
+	ID         ID
+	To         string
+	Language   Language
+	Kind       MailKind
+	Sealed     []byte // JSON of the letter's values, sealed; empty once it is done
+	State      MailState
+	Attempts   int
+	Detail     string // what the last server said, "" before
+	CreatedAt  time.Time
+	DueAt      time.Time
+	LeaseUntil time.Time
+	Fence      int64
+	DoneAt     time.Time // zero while open
+}
