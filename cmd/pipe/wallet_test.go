@@ -211,6 +211,31 @@ func TestSettleFlags(t *testing.T) {
 	same(set(), settleJSON{"0s", "6h0m0s", map[money.Currency]string{"ETH": "1.5"}})
 }
 
+// A further key is shown once, and is none that was there.
+func TestAddKey(t *testing.T) {
+	d := newDesk(t)
+	var m merchantJSON
+	d.json(&m, "merchant", "add", "Shop")
+	var a appJSON
+	d.json(&a, "app", "add", string(m.ID), "--name", "A")
+	var made map[string]string
+	d.json(&made, "app", "add-key", string(a.ID), "--no-refund")
+	if !strings.HasPrefix(made["api_key"], engine.KeyPrefix) || made["api_key"] == a.APIKey {
+		t.Errorf("key %v", made)
+	}
+	d.with(func(tx engine.Tx) error {
+		keys, err := tx.Keys(a.ID)
+		if len(keys) != 2 || keys[0].NoRefund || !keys[1].NoRefund || !keys[0].ExpiresAt.IsZero() {
+			t.Errorf("keys %+v", keys)
+		}
+		return err
+	})
+	if out := d.run("app", "add-key", string(a.ID)); !strings.Contains(out, "shown only now") {
+		t.Errorf("%s", out)
+	}
+	d.refused("no such application", "app", "add-key", strings.Repeat("0", 64))
+}
+
 // Every hold has its words.
 func TestHolds(t *testing.T) {
 	for _, h := range []payment.Hold{payment.HoldDepth, payment.HoldTime, payment.HoldThreshold, payment.HoldFee, payment.HoldCeiling, payment.HoldAddress, payment.HoldApproval,
