@@ -50,9 +50,10 @@ func (d *demo) cliJSON(out any, args ...string) {
 
 // An application is one as pipe app prints it.
 type application struct {
-	ID     string `json:"id"`
-	Key    string `json:"api_key"`
-	Secret string `json:"callback_secret"`
+	ID         string `json:"id"`
+	Key        string `json:"api_key"`
+	Secret     string `json:"callback_secret"`
+	MerchantID string `json:"merchant_id"`
 }
 
 // addApp makes another merchant with an application that may do what the demo's may.
