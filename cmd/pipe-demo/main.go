@@ -18,13 +18,14 @@ import (
 )
 
 type options struct {
-	Listen   string `default:"127.0.0.1:8080" help:"Where payment page and API are served; port 0 takes a free one."`
-	Data     string `default:"pipe-demo-data" help:"Directory of everything the demo keeps."`
-	Database string `help:"sqlite:PATH or postgres://…; by default SQLite in the data directory."`
-	Ready    string `help:"File to write, as JSON, when all is up."`
-	Bitcoind string `help:"Run this real bitcoind (regtest) in place of the chain in process."`
-	NoMining bool   `help:"Mine no blocks by themselves."`
-	Log      string `default:"" help:"File for the log; by default pipe-demo.log in the data directory."`
+	Listen   string            `default:"127.0.0.1:8080" help:"Where payment page and API are served; port 0 takes a free one."`
+	Data     string            `default:"pipe-demo-data" help:"Directory of everything the demo keeps."`
+	Database string            `help:"sqlite:PATH or postgres://…; by default SQLite in the data directory."`
+	Ready    string            `help:"File to write, as JSON, when all is up."`
+	Bitcoind string            `help:"Run this real bitcoind (regtest) in place of the chain in process."`
+	NoMining bool              `help:"Mine no blocks by themselves."`
+	Set      map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"A setting of pipe serve, like PIPE_BITCOIN_BUMP_AFTER=5s; may be given several times."`
+	Log      string            `default:"" help:"File for the log; by default pipe-demo.log in the data directory."`
 }
 
 func main() {
@@ -53,7 +54,7 @@ func run(o options) (err error) {
 	fmt.Println("PIPE demo: starting")
 	d, err := demo.Start(ctx, demo.Options{
 		Listen: o.Listen, Data: o.Data, Database: o.Database, Ready: o.Ready, NoMining: o.NoMining, Bitcoind: o.Bitcoind,
-		Out: os.Stdout, Log: slog.New(slog.NewTextHandler(f, nil)),
+		Set: o.Set, Out: os.Stdout, Log: slog.New(slog.NewTextHandler(f, nil)),
 	})
 	if err != nil {
 		return err
@@ -75,12 +76,23 @@ PIPE demo: ready
 
   Shop      %s     buy something; the page that opens is PIPE's
   Payment   %s     API and payment page; pay from the faucet on the page
-  Control   %s     POST /pay /mine /reorg /shop, GET /callbacks
+  Control   %s     POST /pay /mine /reorg /shop …, GET /callbacks /balance …
 
   API key   %s
   Log       %s
 
-Open the shop, choose a product, choose a coin, then press a button of the faucet and watch. Ctrl-C stops the demo;
-started again with --data %s it goes on where it was.
-`, r.ShopURL, r.URL, r.ControlURL, r.APIKey, o.Log, o.Data)
+Open the shop, choose a product, choose a coin, then press a button of the faucet and watch. Blocks come by themselves.
+Things to try:
+  pay               a few blocks later the coins are in the shop's own wallet (at the bottom of the shop's page)
+  refund            press "Refund this order" beside a paid order; on the payment page, say where the coins shall go
+  pay too little    after the deadline PIPE gives back what came
+  pay too much      paid, and the rest comes back
+  pay too late      comes back as well
+Where money comes back, the payment page asks for an address; its URL stays the same for ever. Any address that is not
+PIPE's will do, like the shop's own:
+  Bitcoin   %s
+  Ethereum  %s
+
+Ctrl-C stops the demo; started again with --data %s it goes on where it was.
+`, r.ShopURL, r.URL, r.ControlURL, r.APIKey, o.Log, r.SettlementBTC, r.SettlementETH, o.Data)
 }

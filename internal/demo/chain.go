@@ -19,6 +19,10 @@ type Chain interface {
 	// Reorg replaces the last blocks by one more, without the dropped transactions.
 	Reorg(ctx context.Context, depth int, drop []string) (height int64, hash string, err error)
 	DoubleSpend(ctx context.Context, txid string) (string, error)
+	// Evict has the node forget a transaction that waits for a block.
+	Evict(ctx context.Context, txid string) error
+	// Balance is what the chain holds for an address by its blocks.
+	Balance(ctx context.Context, address string) (*big.Int, error)
 	// Pause takes the RPC endpoint down, Resume brings it up again.
 	Pause(ctx context.Context) error
 	Resume(ctx context.Context) error
@@ -50,6 +54,7 @@ type bitcoinNode interface {
 	Mine(ctx context.Context, blocks int) (height int64, hash string, err error)
 	Reorg(ctx context.Context, depth int, drop []string) (height int64, hash string, err error)
 	DoubleSpend(ctx context.Context, txid string) (string, error)
+	Evict(ctx context.Context, txid string) error
 	Pause(ctx context.Context) error
 	Resume(ctx context.Context) error
 	URL() string

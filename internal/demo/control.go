@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/pipe-pg/pipe/internal/money"
@@ -20,6 +21,18 @@ func (d *Demo) control() http.Handler {
 	mux.Handle("POST /double-spend", call(d.controlDoubleSpend))
 	mux.Handle("POST /node", call(d.controlNode))
 	mux.Handle("POST /shop", call(d.controlShop))
+	mux.Handle("POST /evict", call(d.controlEvict))
+	mux.Handle("POST /fail-next-send", call(d.controlFailNextSend))
+	mux.Handle("POST /fees", call(d.controlFees))
+	mux.Handle("POST /refuser", call(d.controlRefuser))
+	mux.Handle("POST /settlement", call(d.controlSettlement))
+	mux.Handle("POST /receive", call(d.controlReceive))
+	mux.Handle("POST /withdraw", call(d.controlWithdraw))
+	mux.Handle("POST /crash", call(d.controlCrash))
+	mux.Handle("GET /balance", look(d.lookBalance))
+	mux.Handle("GET /payouts", look(d.lookPayouts))
+	mux.Handle("GET /wallet", look(d.lookWallet))
+	mux.Handle("GET /steps", look(d.lookSteps))
 	mux.HandleFunc("GET /callbacks", func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, d.shop.got(r.URL.Query().Get("order_id")))
 	})
@@ -37,6 +50,18 @@ func call[In, Out any](f func(ctx context.Context, in In) (Out, error)) http.Han
 			return
 		}
 		out, err := f(r.Context(), in)
+		if err != nil {
+			writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+			return
+		}
+		writeJSON(w, http.StatusOK, out)
+	})
+}
+
+// look makes a handler of a function that only answers.
+func look[Out any](f func(ctx context.Context, q url.Values) (Out, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		out, err := f(r.Context(), r.URL.Query())
 		if err != nil {
 			writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
 			return

@@ -50,6 +50,7 @@ type Demo struct {
 	chains map[money.Currency]Chain
 	shop   *shop
 	app    *app.App
+	crash  *crash
 
 	pageListener, shopListener, controlListener net.Listener
 
@@ -69,6 +70,9 @@ type state struct {
 	ApplicationID   string `json:"application_id"`
 	APIKey          string `json:"api_key"`
 	Secret          string `json:"webhook_secret"`
+
+	// Settlement are the addresses of the shop's own wallet, outside PIPE.
+	Settlement map[money.Currency]string `json:"settlement_addresses"`
 }
 
 // Ready is what is written to Options.Ready.
@@ -82,6 +86,10 @@ type Ready struct {
 	BitcoinRPCURL  string `json:"bitcoin_rpc_url"`
 	EthereumRPCURL string `json:"ethereum_rpc_url"`
 	AdminURL       string `json:"admin_url"` // "" while there is no admin
+
+	// The addresses of the shop's own wallet at the first start. Every field is a text, so that scripts read them alike.
+	SettlementBTC string `json:"settlement_btc"`
+	SettlementETH string `json:"settlement_eth"`
 }
 
 // Start brings everything up and returns when it can be used. Stop it with Close, also after an error of Wait.
@@ -103,6 +111,9 @@ func Start(ctx context.Context, o Options) (d *Demo, err error) {
 		return d, fmt.Errorf("make data directory: %w", err)
 	}
 	if err := d.load(); err != nil {
+		return d, err
+	}
+	if d.crash, err = openCrash(filepath.Join(o.Data, "crash-step")); err != nil {
 		return d, err
 	}
 	d.say("bitcoin", "starting a regtest chain")
@@ -212,7 +223,7 @@ func (d *Demo) openChains(ctx context.Context) error {
 			Dir: dir, RPCUser: d.state.BitcoinUser, RPCPassword: d.state.BitcoinPassword, Logger: d.opts.Log,
 		})
 		if err == nil {
-			btc = bitcoinChain{c}
+			btc = localBitcoin{bitcoinChain{c}, c}
 		}
 		return err
 	})
@@ -311,6 +322,9 @@ func (d *Demo) openApp(ctx context.Context) error {
 	o := d.opts.App
 	o.Log, o.Migrate, o.MakeSeed, o.SeedKDF = d.opts.Log, true, true, weakKDF()
 	o.Panel = d.panel()
+	if o.At == nil {
+		o.At = d.crash.at
+	}
 	if o.SignerPolicy == nil {
 		o.SignerPolicy = loosePolicy()
 	}
@@ -343,6 +357,7 @@ func (d *Demo) Ready() Ready {
 		URL: origin(d.pageListener), APIKey: d.state.APIKey, ApplicationID: d.state.ApplicationID, WebhookSecret: d.state.Secret,
 		ShopURL: origin(d.shopListener), ControlURL: origin(d.controlListener),
 		BitcoinRPCURL: d.chains[money.BTC].URL(), EthereumRPCURL: d.chains[money.ETH].URL(),
+		SettlementBTC: d.state.Settlement[money.BTC], SettlementETH: d.state.Settlement[money.ETH],
 	}
 }
 

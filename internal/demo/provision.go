@@ -44,7 +44,10 @@ func (d *Demo) provision(ctx context.Context) error {
 			return err
 		}
 	}
-	d.shop.connect(origin(d.pageListener), d.state.APIKey, shop)
+	if err := d.settleTo(ctx, !known); err != nil {
+		return err
+	}
+	d.shop.connect(origin(d.pageListener), d.state.APIKey, shop, d.shopWallet)
 	return nil
 }
 

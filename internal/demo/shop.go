@@ -44,6 +44,7 @@ type shop struct {
 	body      string
 	delay     time.Duration
 	callbacks []gotCallback
+	wallet    func(context.Context) holdings // of the shop's own wallet
 }
 
 // gotCallback is one callback as it came in. Body is the text as received.
@@ -71,7 +72,7 @@ var products = []product{
 }
 
 func openShop(path string, log *slog.Logger) (*shop, error) {
-	pages, err := template.ParseFS(templateFiles, "templates/shop.html")
+	pages, err := template.ParseFS(templateFiles, "templates/shop.html", "templates/mode.html")
 	if err != nil {
 		return nil, fmt.Errorf("read shop templates: %w", err)
 	}
@@ -91,11 +92,11 @@ func openShop(path string, log *slog.Logger) (*shop, error) {
 	return s, lines.Err()
 }
 
-// connect tells the shop where PIPE and itself are.
-func (s *shop) connect(pipeURL, apiKey, self string) {
+// connect tells the shop where PIPE and itself are, and how to look into its own wallet.
+func (s *shop) connect(pipeURL, apiKey, self string, wallet func(context.Context) holdings) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pipeURL, s.apiKey, s.self = pipeURL, apiKey, self
+	s.pipeURL, s.apiKey, s.self, s.wallet = pipeURL, apiKey, self, wallet
 }
 
 func (s *shop) answerWith(status int, body string, delay time.Duration) {
@@ -120,7 +121,9 @@ func (s *shop) got(order string) []gotCallback {
 func (s *shop) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.front)
+	s.modePages(mux)
 	mux.HandleFunc("POST /buy", s.buy)
+	mux.HandleFunc("POST /refund", s.refund)
 	mux.HandleFunc("GET /thanks", s.thanks)
 	mux.HandleFunc("POST /callback", s.callback)
 	mux.HandleFunc("GET /callbacks", s.list)
@@ -155,8 +158,11 @@ func (s *shop) show(w http.ResponseWriter, name string, data map[string]any) {
 	}
 }
 
-func (s *shop) front(w http.ResponseWriter, _ *http.Request) {
-	s.show(w, "front", map[string]any{"Products": products, "Callbacks": s.latest(20)})
+func (s *shop) front(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	wallet := s.wallet
+	s.mu.Unlock()
+	s.show(w, "front", map[string]any{"Products": products, "Modes": modes(), "Callbacks": s.latest(20), "Wallet": wallet(r.Context())})
 }
 
 func (s *shop) latest(n int) []gotCallback {

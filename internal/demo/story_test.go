@@ -34,6 +34,7 @@ type stage struct {
 	cmd   *exec.Cmd
 	ready ready
 	out   bytes.Buffer
+	set   []string      // settings beyond the ordinary, KEY=VALUE
 	died  chan struct{} // closed when the process has ended
 }
 
@@ -72,6 +73,9 @@ func (s *stage) start() {
 		s.t.Fatal(err)
 	}
 	args := append([]string{"--listen", "127.0.0.1:0", "--data", filepath.Join(s.dir, "data"), "--ready", file, "--no-mining"}, s.args...)
+	for _, kv := range s.set {
+		args = append(args, "--set", kv)
+	}
 	s.cmd = exec.Command(bin("pipe-demo"), args...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
 	if err := s.cmd.Start(); err != nil {
@@ -174,6 +178,7 @@ type story struct {
 	line     string
 	down     bool     // a node is down: a kill would bring it up
 	answer   []string // what the shop was told to answer, which it forgets when killed
+	away     away
 }
 
 type invoice struct {
@@ -190,10 +195,18 @@ func play(t *testing.T, s *stage, path string, killing bool) {
 	}
 	defer f.Close()
 	st := &story{stage: s, t: t, name: strings.TrimSuffix(filepath.Base(path), ".txt"), killing: killing,
-		invoices: map[string]*invoice{}, txs: map[string]string{}}
+		invoices: map[string]*invoice{}, txs: map[string]string{}, away: newAway(),
+		answer: []string{"200", "ok"}}
 	s.t = t
-	st.do("app --quote-window 30m --tolerance 0.5 --no-accept-late --event none --encoding json --confirmations BTC=2 --confirmations ETH=12")
+	if len(s.set) > 0 {
+		st.do("with")
+	}
+	st.do("app --quote-window 30m --tolerance 0.5 --no-accept-late --event none --encoding json --confirmations BTC=2 --confirmations ETH=12 --settle-hold 0s --settle-every 0s --settle-above BTC= --settle-above ETH=")
 	st.do("shop 200 ok")
+	for _, coin := range []string{"BTC", "ETH"} {
+		st.do("settle " + coin + " new")
+	}
+	defer st.calm()
 	lines := bufio.NewScanner(f)
 	for n := 1; lines.Scan(); n++ {
 		text, _, _ := strings.Cut(lines.Text(), "#")
@@ -205,7 +218,9 @@ func play(t *testing.T, s *stage, path string, killing bool) {
 			st.do(step)
 			if killing && !st.down {
 				s.kill()
-				st.do("shop " + strings.Join(st.answer, " "))
+				if err := st.afterStart(); err != nil {
+					t.Fatalf("%s: after the kill: %v", st.line, err)
+				}
 			}
 			if t.Failed() {
 				return
@@ -217,6 +232,15 @@ func play(t *testing.T, s *stage, path string, killing bool) {
 	}
 }
 
+// calm takes back what would last beyond the story.
+func (s *story) calm() {
+	for coin, factor := range s.away.fees {
+		if factor != "1" && s.cmd != nil {
+			s.do("fee " + coin + " 1")
+		}
+	}
+}
+
 // do runs one step.
 func (s *story) do(step string) {
 	s.t.Helper()
@@ -225,6 +249,9 @@ func (s *story) do(step string) {
 		"invoice": s.invoice, "choose": s.choose, "more": s.more, "pay": s.pay, "payout": s.payout, "mine": s.mine, "reorg": s.reorg,
 		"doublespend": s.doubleSpend, "node": s.node, "expect": s.expect, "page": s.page, "callback": s.callback, "shop": s.shop,
 		"app": s.app, "audit": s.audit, "kill": s.killStep, "refundto": s.refundTo, "cancel": s.cancel, "stays": s.stays, "sees": s.sees,
+		"settle": s.settle, "refund": s.refund, "doubleclick": s.doubleClick, "refunded": s.refunded, "owes": s.owes, "finish": s.finish,
+		"paid": s.paid, "together": s.together, "evict": s.evict, "fail": s.fail, "fee": s.fee, "with": s.with, "wallet": s.wallet,
+		"float": s.float, "bumped": s.bumped, "withdraw": s.withdraw,
 	}
 	f, ok := steps[args[0]]
 	if !ok {
@@ -254,6 +281,13 @@ func (s *story) invoice(args []string) error {
 		"callback_url": {s.ready.ShopURL + "/callback"}}
 	for _, kv := range args[3:] {
 		k, v, _ := strings.Cut(kv, "=")
+		if k == "refund" { // to a fresh address of this coin
+			var err error
+			if v, err = freshAddress(v); err != nil {
+				return err
+			}
+			k = "refund_address"
+		}
 		form.Set(k, v)
 	}
 	v, err := s.api("invoice/create", form)
@@ -505,11 +539,15 @@ func (s *story) callback(args []string) error {
 			var told struct {
 				Code int `json:"code"`
 				Data struct {
-					Status int `json:"status"`
+					Status int    `json:"status"`
+					Refund string `json:"refund_id"`
 				} `json:"data"`
 			}
 			if err := json.Unmarshal([]byte(c.Body), &told); err != nil {
 				return err
+			}
+			if told.Data.Refund != "" {
+				continue // of a refund, not of the invoice
 			}
 			is := strconv.Itoa(told.Data.Status)
 			if told.Code != 1 {
@@ -560,10 +598,32 @@ func (s *story) app(args []string) error {
 	return s.pipe(append([]string{"app", "set", s.ready.ApplicationID}, args...)...)
 }
 
-// audit: no difference anywhere
-func (s *story) audit([]string) error { return eventually(func() error { return s.pipe("audit") }) }
+// audit: no difference anywhere, and nothing that could not be checked
+func (s *story) audit([]string) error {
+	return eventually(func() error {
+		out, err := s.pipeSays("audit", "--json")
+		if err != nil {
+			return err
+		}
+		var r struct {
+			Unchecked []string `json:"unchecked"`
+		}
+		if err := json.Unmarshal(out, &r); err != nil {
+			return err
+		}
+		if len(r.Unchecked) > 0 {
+			return fmt.Errorf("audit could not check %v", r.Unchecked)
+		}
+		return nil
+	})
+}
 
 func (s *story) pipe(args ...string) error {
+	_, err := s.pipeSays(args...)
+	return err
+}
+
+func (s *story) pipeSays(args ...string) ([]byte, error) {
 	cmd := exec.Command(bin("pipe"), args...)
 	env := []string{"PIPE_DATA=" + filepath.Join(s.dir, "data"), "PIPE_BITCOIN=regtest", "PIPE_BITCOIN_NODES=" + s.ready.BitcoinURL,
 		"PIPE_ETHEREUM=1337", "PIPE_ETHEREUM_NODES=" + s.ready.EthereumURL, "PIPE_RATES=fixed:BTC/KRW=1", "PIPE_INSECURE_URLS=true",
@@ -574,11 +634,12 @@ func (s *story) pipe(args ...string) error {
 		}
 	}
 	cmd.Env = env
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("pipe %s: %w\n%s", strings.Join(args, " "), err, out)
+	var said, complained bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &complained
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("pipe %s: %w\n%s%s", strings.Join(args, " "), err, said.Bytes(), complained.Bytes())
 	}
-	return nil
+	return said.Bytes(), nil
 }
 
 func (s *story) killStep([]string) error { s.kill(); return nil }
@@ -588,7 +649,19 @@ var hidden = regexp.MustCompile(`name="([a-z_]+)" value="([^"]*)"`)
 // refundto NAME ADDRESS: as the payer's browser does, in two steps, keeping the cookie
 func (s *story) refundTo(args []string) error {
 	i := s.invoices[args[0]]
-	form := url.Values{"coin": {i.coin}, "address": {args[1]}, "confirm": {"yes"}, "confirmed": {"1"}}
+	var err error
+	switch args[1] {
+	case "new":
+		args[1], err = freshAddress(i.coin)
+	case "refuser": // a contract that takes no coins
+		var v map[string]any
+		v, err = s.control("/refuser", map[string]any{"coin": i.coin})
+		args[1] = fmt.Sprint(v["address"])
+	}
+	if err != nil {
+		return err
+	}
+	form := url.Values{"coin": {i.coin}, "address": {args[1]}, "step": {"save"}, "right": {"yes"}}
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	req, err := http.NewRequest(http.MethodPost, s.ready.URL+"/invoice/"+i.id+"/refund-address", strings.NewReader(form.Encode())) //nolint:noctx // bounded by the test
 	if err != nil {
@@ -596,6 +669,9 @@ func (s *story) refundTo(args []string) error {
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Origin", s.ready.URL)
+	if i.cookie != "" {
+		req.Header.Set("Cookie", i.cookie)
+	}
 	resp, err := client.Do(req)
 	if err != nil {
 		return err
@@ -612,7 +688,7 @@ func (s *story) refundTo(args []string) error {
 	if err != nil {
 		return err
 	}
-	if v["request_refund_address"] != args[1] {
+	if !strings.EqualFold(fmt.Sprint(v["request_refund_address"]), args[1]) {
 		return fmt.Errorf("refund address is %v: %d %s %v", v["request_refund_address"], resp.StatusCode, tailOf(b, 300), hidden.FindAllString(string(b), 5))
 	}
 	return nil
