@@ -147,6 +147,9 @@ func (p *Payer) openSettlement(tx Tx, x payment.Payout, d *payable) error {
 		return err
 	}
 	if at := app.Settings.Settle.At(time.UnixMilli(f.Invoice.Told.PaidAt)); tx.Now().Before(at) {
+		if soon := p.later(tx); soon.Before(at) {
+			at = soon // the application may have a shorter hold by then
+		}
 		return p.hold(tx, x, payment.HoldTime, at)
 	}
 	to := app.Settlement[x.Network.Coin()]
