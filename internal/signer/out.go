@@ -168,11 +168,15 @@ func (d *day) fits(ms int64, more, limit *big.Int) time.Time {
 	return time.UnixMilli((hourOf(ms) + dayHours + 2) * time.Hour.Milliseconds())
 }
 
-// count adds what a version lets out to its days: a payout once for all its versions, a gather's fee as it grows.
+// count adds what a version lets out to its days: a payout once for all its versions, a gather's fee as it grows. What was
+// approved does not count, as the caps are for what nobody looked at.
 func (b *book) count(i intent, before []share) {
 	for n, s := range i.shares {
 		c, amount := classOf(s.cause), s.amount
+		a := b.asks[nameOf(s.payout)]
 		switch {
+		case a != nil && a.approved && a.terms == i.terms(s).name():
+			continue
 		case c == classGather && before != nil:
 			amount = before[n].net.Sub(s.net)
 		case c == classGather:

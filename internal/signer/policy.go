@@ -22,7 +22,7 @@ type Policy struct {
 }
 
 // Caps are what may leave in one coin. A day is this hour and the 24 before it. What is above a cap waits for approval on
-// the signer's host; what is above a cap of a day waits for approval or the next day.
+// the signer's host; what is above a cap of a day waits for approval or the next day. What was approved counts for no day.
 type Caps struct {
 	FeeRate     money.Amount // BTC: satoshi per 1,000 virtual bytes; ETH: wei per gas
 	Fee         money.Amount // per transaction
@@ -202,6 +202,9 @@ func (j *judge) perDay(open []chain.Pay, key dayKey, sum, limit money.Amount) {
 	if at := j.book.days[key].fits(now, sum.Big(), limit.Big()); at.After(j.now) {
 		for _, p := range open {
 			j.ask(p)
+		}
+		if limit.Less(sum) { // no day is long enough
+			at = time.Time{}
 		}
 		j.later(at, "the cap of a day is reached")
 	}

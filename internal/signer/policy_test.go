@@ -505,9 +505,9 @@ func TestRefundCaps(t *testing.T) {
 		}
 		h.reopen()
 		h.must(large)
-		// It counts against the day: 0.5 BTC less 0.10000001 are left. Delays are over for what asked before.
+		// It does not count against the day, of which 0.5 BTC are left.
 		var rest []chain.Unsigned
-		for i := range 4 {
+		for i := range 6 {
 			rest = append(rest, h.refund(fmt.Sprint("D", i), 10_000_000))
 		}
 		for _, u := range rest {
@@ -515,12 +515,13 @@ func TestRefundCaps(t *testing.T) {
 				t.Fatal("signed without delay")
 			}
 		}
+		h.reopen()
 		day := h.clock
 		h.clock = h.clock.Add(time.Hour)
-		for _, u := range rest[:3] {
+		for _, u := range rest[:5] {
 			h.must(u)
 		}
-		_, err = h.sign(rest[3])
+		_, err = h.sign(rest[5])
 		var w *chain.Wait
 		if !errors.As(err, &w) || w.Until.Before(day.Add(24*time.Hour)) || w.Until.After(day.Add(26*time.Hour)) {
 			t.Fatalf("%v", err)
@@ -528,8 +529,23 @@ func TestRefundCaps(t *testing.T) {
 		bump := h.btc(rest[0].Spend, 2, 400, rest[0].Holdings, rest[0].Pays...)
 		h.must(bump) // versions count once
 		h.clock = w.Until
-		h.must(rest[3])
+		h.must(rest[5])
 	})
+}
+
+// What no day is long enough for waits for approval, not for another day.
+func TestAboveAWholeDay(t *testing.T) {
+	p := DefaultPolicy(false)
+	p.BTC.SettleDay = sat(100_000_000)
+	h := newHouse(t, p)
+	u := h.btc("S1", 1, 5_000, []chain.Holding{h.coin("SHOP-A", 1, 100_000_001)}, settle("P1", 100_000_001))
+	_, err := h.sign(u)
+	waits(t, err, time.Time{})
+	if err := h.s.ApprovePayout(context.Background(), "P1"); err != nil {
+		t.Fatal(err)
+	}
+	h.must(u)
+	h.must(h.btc("S2", 1, 5_000, []chain.Holding{h.coin("SHOP-A", 2, 100_000_000)}, settle("P2", 100_000_000)))
 }
 
 // All merchants together have a cap of their own.

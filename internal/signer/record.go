@@ -282,6 +282,11 @@ func (r intent) check(b *book) error {
 	return nil
 }
 
+// terms are those of one of the intent's payouts.
+func (r intent) terms(s share) terms {
+	return terms{r.merchant, r.network, s.payout, s.attempt, s.cause, s.to, s.amount}
+}
+
 // boundUnits is what a ticket is bound to: an outpoint to its satoshi. An account's balance goes up and down.
 func boundUnits(u use) int64 {
 	if u.amount.Currency() == money.BTC {
