@@ -74,7 +74,7 @@ type page struct {
 	spends   []carrying
 }
 
-// outputs reads again every block in which coins came or left. Each deposit must be there as booked, each spend must use just
+// outputs reads again every block in which coins came or left, and the newest ones whatever is in them. Each deposit must be there as booked, each spend must use just
 // its tickets, and nothing else of ours may be there.
 func (l *look) outputs(ctx context.Context, reader chain.Reader, n Net) error {
 	v := l.nets[n.Network]
@@ -92,6 +92,10 @@ func (l *look) outputs(ctx context.Context, reader chain.Reader, n Net) error {
 			p.spends = append(p.spends, c)
 			blocks[c.Height] = p
 		}
+	}
+	for i := range min(AuditBlocks, v.cursor.Height) {
+		height := v.cursor.Height - i
+		blocks[height] = blocks[height] // where nothing is booked nothing may be
 	}
 	w := chain.Watch{
 		Has:  func(address string) bool { _, ok := v.addresses[address]; return ok },
@@ -137,9 +141,12 @@ func (l *look) went(b chain.Block, booked []carrying, found []chain.Use) {
 		there[string(u.Ticket)] = u.TxID
 	}
 	for _, c := range booked {
+		if c.State == payment.SpendLost {
+			continue // what used its tickets is none of ours
+		}
 		for _, t := range c.tickets {
 			txid, ok := there[t.Ticket]
-			if c.State != payment.SpendLost && (!ok || c.BlockHash != b.Hash || txid != c.TxID) {
+			if !ok || c.BlockHash != b.Hash || txid != c.TxID {
 				l.differ("chain", "block %d does not use %s by %s, as spend %s says", b.Height, t.Ticket, c.TxID, c.ID)
 			}
 			delete(there, t.Ticket)

@@ -180,7 +180,7 @@ func (l *look) atAccounts(n money.Network) map[ledger.Account]money.Amount {
 		for _, t := range c.tickets {
 			left[t.Address] = left[t.Address].Add(c.used(true))
 		}
-		if c.State != payment.SpendDone {
+		if c.State == payment.SpendMined {
 			coins[c.Source] = coins[c.Source].Add(c.used(true)).Sub(c.inside)
 		}
 	}

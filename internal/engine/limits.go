@@ -66,6 +66,10 @@ const (
 	// AddressAgain is how long a payout rests that waits for a person: what that person does wakes it at once.
 	AddressAgain = 24 * time.Hour
 
+	// AuditBlocks is how many of the newest blocks an audit reads again even where nothing of ours is booked in them: more
+	// than come between two audits.
+	AuditBlocks = 24
+
 	// MaxOverlap is how long an old API key may live beside a new one.
 	MaxOverlap = 30 * 24 * time.Hour
 	// BookWithin is how long a process that is out of time may still take to book what a shop answered, or that a node did not.
@@ -83,4 +87,50 @@ const (
 	MaxLogoSide = 1_024
 	// MaxTxIDText bounds the text that a payer's transaction id is looked for in, in bytes: an explorer's link and its id.
 	MaxTxIDText = 300
+
+	// MaxFailedSignIns wrong passwords or codes in a row make an account rest for SignInPause (admin.SignInRate).
+	MaxFailedSignIns = 10
+	SignInPause      = 15 * time.Minute
+	// StepUpFor is how long dangerous acts are allowed after a second factor (admin.StepUp), and how long a half log-in waits
+	// for one.
+	StepUpFor = 5 * time.Minute
+	// SeenEvery is how often at most the last use of a session is written down: it costs a write.
+	SeenEvery = time.Minute
+	// PasswordMemory, in KiB, and PasswordPasses are the cost of argon2id (OWASP; admin.PasswordHash); PasswordsAtOnce bounds
+	// the hashes under way: 19 MiB each.
+	PasswordMemory  = 19 << 10
+	PasswordPasses  = 2
+	PasswordsAtOnce = 4
+	// MinPassword, in characters, and MaxPassword, in bytes, bound a password; MinDifferent is how many different characters
+	// it has at least. Choices after NIST SP 800-63B.
+	MinPassword  = 10
+	MaxPassword  = 256
+	MinDifferent = 5
+	// MaxCode bounds the text of a code, MaxAgent what a browser calls itself, both in bytes.
+	MaxCode  = 40
+	MaxAgent = 200
+	// TokenBytes is the randomness of sessions and links, in bytes; RecoveryCodes how many recovery codes are made at once.
+	TokenBytes    = 32
+	RecoveryCodes = 10
+	// totpSeconds is a time step, totpWindow how many steps a phone's clock may be off either way (RFC 6238, 5.2), totpBytes
+	// the length of a secret (RFC 4226, 4), in bytes.
+	totpSeconds = 30
+	totpWindow  = 1
+	totpBytes   = 20
+	// MaxMembers bounds a team, MaxMerchants the teams of one person, MaxInvites the invitations that are open, MaxSessions
+	// the log-ins listed, MaxPasskeys the passkeys of one person. Choices.
+	MaxMembers   = 200
+	MaxMerchants = 100
+	MaxInvites   = 50
+	MaxSessions  = 100
+	MaxPasskeys  = 20
+	// SetupFor, SignUpFor, InviteFor and ResetFor are how long links work.
+	SetupFor  = time.Hour
+	SignUpFor = 24 * time.Hour
+	InviteFor = 7 * 24 * time.Hour
+	ResetFor  = time.Hour
+	// PersonKeep is how long log-ins, links and letters that are over are kept.
+	PersonKeep = 30 * 24 * time.Hour
+	// PageRows is how many rows a page of a list shows.
+	PageRows = 50
 )

@@ -117,7 +117,8 @@ CREATE TABLE spend (
     fence BIGINT NOT NULL,
     lease_until BIGINT NOT NULL,
     rev BIGINT NOT NULL,
-    CHECK ((state IN ('mined', 'done')) = (block_hash <> '')),
+    CHECK (state NOT IN ('mined', 'done') OR block_hash <> ''),
+    CHECK (block_hash = '' OR state IN ('mined', 'done', 'lost')),
     CHECK (state NOT IN ('mined', 'done') OR txid <> ''),
     CHECK (state <> 'done' OR turn > 0)
 );

@@ -179,7 +179,8 @@ CREATE TABLE spend (
     fence INTEGER NOT NULL,
     lease_until INTEGER NOT NULL,
     rev INTEGER NOT NULL,
-    CHECK ((state IN ('mined', 'done')) = (block_hash <> '')),
+    CHECK (state NOT IN ('mined', 'done') OR block_hash <> ''),
+    CHECK (block_hash = '' OR state IN ('mined', 'done', 'lost')),
     CHECK (state NOT IN ('mined', 'done') OR txid <> ''),
     CHECK (state <> 'done' OR turn > 0)
 ) STRICT;
