@@ -86,6 +86,9 @@ func (d *door) paybackOf(c web.Catalogue, v engine.View, o engine.Outgoing) payb
 	case payment.RefundInProgress:
 		if p.Depth = c.Say("refund.pool"); o.Have > 0 {
 			p.Depth = c.Say("refund.blocks", "n", o.Have)
+			if o.Need > 0 {
+				p.Depth = c.Say("refund.blocks.of", "n", min(o.Have, o.Need), "m", o.Need)
+			}
 		}
 	case payment.RefundDone:
 	case payment.RefundFailed:

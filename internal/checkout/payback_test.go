@@ -28,7 +28,7 @@ func TestC31RefundPanel(t *testing.T) {
 		"refund-need-asked":   {[]string{"Where should the refund go?", "The shop refunds this payment."}, []string{"data-after"}, "✓ Paid"},
 		"refund-waiting":      {[]string{"Refund requested", "confirmed deeply enough", "<span>bc1q</span>"}, []string{"/refund-address"}, "Closed"},
 		"refund-small":        {[]string{"Refund requested", "more than this amount is worth"}, []string{"/refund-address"}, "✓ Paid"},
-		"refund-moving":       {append(sum, "Refund on its way", gallery.RefundTxID, "https://explorer.example/tx/"+gallery.RefundTxID, "confirmations: 1"), []string{"/refund-address", "Refund complete"}, "Refunding"},
+		"refund-moving":       {append(sum, "Refund on its way", gallery.RefundTxID, "https://explorer.example/tx/"+gallery.RefundTxID, "confirmations: 1 of 6"), []string{"/refund-address", "Refund complete"}, "Refunding"},
 		"refund-excess-done":  {[]string{"Refund complete", "Payment complete", "0.00009163 BTC", "Done at"}, []string{"/refund-address", "It will be refunded"}, "✓ Paid"},
 		"refund-failed":       {[]string{"Refund failed", "receiver does not take the coins", "Enter another address", "/refund-address?coin=BTC"}, []string{"On its way"}, "Refund"},
 		"refund-failed-fixed": {[]string{"Refund failed", "Contact it."}, []string{"/refund-address"}, "✓ Paid"},

@@ -71,7 +71,7 @@ func (d *Desk) Page(ctx context.Context, id payment.ID) (View, error) {
 			}
 			states[n.Network] = s
 		}
-		v.Outgoing, err = outgoing(tx, v.Facts, states)
+		v.Outgoing, err = d.outgoing(tx, v.Facts, states)
 		return err
 	})
 	if err != nil {

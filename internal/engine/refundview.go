@@ -9,20 +9,23 @@ import (
 )
 
 // Outgoing is how far one refund of an invoice is. Have counts the blocks on its transaction, its own included; 0 while it is
-// in none.
+// in none. Need is from how many on it is done; 0 where the chain's own finality is asked for.
 type Outgoing struct {
 	payment.Payout
-	Have int
+	Have, Need int
 }
 
 // outgoing is the progress of all refunds of an invoice, the oldest first.
-func outgoing(tx Tx, f payment.Facts, states map[money.Network]NetworkState) ([]Outgoing, error) {
+func (d *Desk) outgoing(tx Tx, f payment.Facts, states map[money.Network]NetworkState) ([]Outgoing, error) {
 	var all []Outgoing
 	for _, p := range f.Payouts {
 		if !p.Kind.IsRefund() {
 			continue
 		}
 		o := Outgoing{Payout: p}
+		if final := d.Nets[p.Network.Coin()].Final; !final.Final {
+			o.Need = final.Blocks
+		}
 		if p.SpendID != "" {
 			s, err := tx.Spend(p.SpendID)
 			if err != nil && !errors.Is(err, payment.ErrAbsent) {

@@ -41,10 +41,56 @@ func TestC1Clicks(t *testing.T) {
 	}
 }
 
-// TestC5SlowNetwork loads a page as a slow phone does and prints what C3, C4 and C5 ask for. Sizes, requests and shifts
-// are exact and must hold; times are a busy machine's and only fail when they are far off.
-func TestC5SlowNetwork(t *testing.T) {
+// A load is what the first visit of a page costs.
+type load struct {
+	total, script      float64 // bytes on the wire, headers included
+	requests           int
+	fcp, lcp, tbt, cls float64 // milliseconds, and layout shift
+}
+
+// fast tells whether the times are within the goals.
+func (l load) fast() bool { return l.fcp <= 1000 && l.lcp <= 1300 && l.tbt <= 50 }
+
+// table is the load beside the goals and BTCPay's figures.
+func (l load) table() string {
+	return fmt.Sprintf(`
+first load, slow 4G, slow CPU     PIPE      target   BTCPay
+everything, gzip, with headers    %5.1f kB  40 kB    168 kB before HTML
+script                            %5.1f kB  12 kB
+requests                          %5d     5
+first contentful paint            %5.2f s   1.0 s
+largest contentful paint          %5.2f s   1.3 s
+layout shift                      %5.3f     0.01
+blocking time                     %5.0f ms  50 ms`, l.total/1000, l.script/1000, l.requests, l.fcp/1000, l.lcp/1000, l.cls, l.tbt)
+}
+
+// TestC4C5SlowNetwork loads a page as a slow phone does and prints what C3, C4 and C5 ask for, plain and with a shop's own colour
+// and logo. Sizes, requests and shifts are exact and must hold. Times are a busy machine's: the goals must hold in one of five
+// tries where the whole is asked for (make test-browser); else they only fail when they are far off.
+func TestC4C5SlowNetwork(t *testing.T) {
 	s := serve(t, nil)
+	for _, name := range []string{"await-btc", "await-dressed"} {
+		l := firstLoad(t, s, name)
+		for tries := 1; whole() && !l.fast(); tries++ {
+			if tries == 5 {
+				t.Errorf("%s: slower than the goals", name)
+				break
+			}
+			l = firstLoad(t, s, name)
+		}
+		t.Log(name + l.table())
+		if l.total > 40_000 || l.script > 12_000 || l.requests > 5 || l.cls > 0.01 {
+			t.Errorf("%s: more than the goals allow", name)
+		}
+		if l.fcp == 0 || l.lcp == 0 || l.fcp > 4000 || l.lcp > 5200 || l.tbt > 1000 {
+			t.Errorf("%s: the times are far off", name)
+		}
+	}
+}
+
+// firstLoad opens a page in a fresh browser context over a slow network, with a slow CPU.
+func firstLoad(t *testing.T, s site, name string) load {
+	t.Helper()
 	ctx := tab(t)
 	type request struct {
 		url  string
@@ -77,7 +123,7 @@ func TestC5SlowNetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(t, ctx, chromedp.EmulateViewport(360, 640, chromedp.EmulateMobile), chromedp.Navigate(s.page("await-btc")+"?lang=ko"), chromedp.WaitVisible(chromedp.CSS(".qr")))
+	run(t, ctx, chromedp.EmulateViewport(360, 640, chromedp.EmulateMobile), chromedp.Navigate(s.page(name)+"?lang=ko"), chromedp.WaitVisible(chromedp.CSS(".qr")))
 	wait(t, ctx, "performance.getEntriesByType('resource').some(e=>/page\\..*js/.test(e.name))")
 	m := get[map[string]float64](t, ctx, `new Promise(done=>{const r={fcp:0,lcp:0,cls:0,tbt:0};
 		new PerformanceObserver(l=>l.getEntries().forEach(e=>{if(e.name==='first-contentful-paint')r.fcp=e.startTime})).observe({type:'paint',buffered:true});
@@ -85,35 +131,20 @@ func TestC5SlowNetwork(t *testing.T) {
 		new PerformanceObserver(l=>l.getEntries().forEach(e=>{if(!e.hadRecentInput)r.cls+=e.value})).observe({type:'layout-shift',buffered:true});
 		new PerformanceObserver(l=>l.getEntries().forEach(e=>{r.tbt+=Math.max(0,e.duration-50)})).observe({type:'longtask',buffered:true});
 		setTimeout(()=>done(r),1500)})`)
-	total, js, count := 0.0, 0.0, 0
+	l := load{fcp: m["fcp"], lcp: m["lcp"], tbt: m["tbt"], cls: m["cls"]}
 	for len(requests) > 0 {
 		r := <-requests
-		count++
-		total += r.size
-		if strings.HasSuffix(r.url, ".js") {
-			js = r.size
+		if strings.HasPrefix(r.url, "data:") {
+			continue
 		}
-		if !strings.HasPrefix(r.url, s.URL) && !strings.HasPrefix(r.url, "data:") {
+		l.requests++
+		l.total += r.size
+		if strings.HasSuffix(r.url, ".js") {
+			l.script = r.size
+		}
+		if !strings.HasPrefix(r.url, s.URL) {
 			t.Errorf("C4: a third party is asked: %s", r.url)
 		}
-		if strings.HasPrefix(r.url, "data:") {
-			count--
-		}
-	}
-	t.Logf(`
-first load, slow 4G, slow CPU     PIPE      target   BTCPay
-everything, gzip, with headers    %5.1f kB  40 kB    168 kB before HTML
-script                            %5.1f kB  12 kB
-requests                          %5d     5
-first contentful paint            %5.2f s   1.0 s
-largest contentful paint          %5.2f s   1.3 s
-layout shift                      %5.3f     0.01
-blocking time                     %5.0f ms  50 ms`, total/1000, js/1000, count, m["fcp"]/1000, m["lcp"]/1000, m["cls"], m["tbt"])
-	if total > 40_000 || js > 12_000 || count > 5 || m["cls"] > 0.01 {
-		t.Error("more than the goals allow")
-	}
-	if m["fcp"] == 0 || m["lcp"] == 0 || m["fcp"] > 4000 || m["lcp"] > 5200 || m["tbt"] > 1000 {
-		t.Error("the times are far off")
 	}
 	cookies, err := chromedp.Call(ctx, network.GetCookies, network.GetCookiesParams{})
 	if err != nil || len(cookies.Cookies) > 0 {
@@ -122,6 +153,7 @@ blocking time                     %5.0f ms  50 ms`, total/1000, js/1000, count, 
 	if kept := get[int](t, ctx, "(async()=>localStorage.length+sessionStorage.length+(await indexedDB.databases()).length)()"); kept > 0 {
 		t.Error("C4: the page stores something")
 	}
+	return l
 }
 
 // TestC6EventToText: from a change on the server to its text on the screen, over the live feed, and with the feed blocked.

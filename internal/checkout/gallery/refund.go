@@ -44,7 +44,7 @@ func (m *Make) Return(r Return) *Make {
 		p.DoneAt = Now().Add(-2 * time.Minute)
 	}
 	m.view.Payouts = append(m.view.Payouts, p)
-	m.view.Outgoing = append(m.view.Outgoing, engine.Outgoing{Payout: p, Have: r.Have})
+	m.view.Outgoing = append(m.view.Outgoing, engine.Outgoing{Payout: p, Have: r.Have, Need: 6})
 	return m
 }
 

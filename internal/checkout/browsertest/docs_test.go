@@ -1,0 +1,263 @@
+package browsertest
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"github.com/pipe-pg/pipe/internal/checkout/gallery"
+)
+
+const (
+	docsPage   = "../../../docs/payment-page.md"
+	docsImages = "../../../docs/images/page"
+	// maxPictures bounds all pictures of the page together, in bytes.
+	maxPictures = 3 << 20
+	// pictureColours is how many colours a picture keeps.
+	pictureColours = 40
+)
+
+// TestDocsPictures: the document of all states has a picture of each in both languages, and they are small. With PIPE_DOCS set it
+// takes the pictures and the figures anew.
+func TestDocsPictures(t *testing.T) {
+	s := serve(t, nil)
+	if os.Getenv("PIPE_DOCS") != "" {
+		takePictures(t, s)
+		writeDocs(t, s)
+	}
+	text, err := os.ReadFile(docsPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := int64(0)
+	for name := range pages(s) {
+		info, err := os.Stat(filepath.Join(docsImages, name+".png"))
+		if err != nil || !strings.Contains(string(text), "images/page/"+name+".png") {
+			t.Errorf("%s has no picture in docs/payment-page.md: PIPE_DOCS=1 go test -run TestDocsPictures %v", name, err)
+			continue
+		}
+		sum += info.Size()
+	}
+	if sum > maxPictures {
+		t.Errorf("the pictures have %d bytes", sum)
+	}
+}
+
+// takePictures keeps a picture of every page, English in light and Korean in dark, as a phone shows it.
+func takePictures(t *testing.T, s site) {
+	t.Helper()
+	if err := os.RemoveAll(docsImages); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(docsImages, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ctx := tab(t)
+	for name, url := range pages(s) {
+		off := emulation.SetScriptExecutionDisabledParams{Value: strings.HasPrefix(name, "choose-one")} // script leaves that one at once
+		if _, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, off); err != nil {
+			t.Fatal(err)
+		}
+		colours(t, ctx, map[bool]string{true: "dark", false: "light"}[strings.HasSuffix(name, "-ko")])
+		run(t, ctx, chromedp.EmulateViewport(390, 500), chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS("h1")))
+		path := filepath.Join(docsImages, name+".png")
+		keep(t, ctx, path)
+		shrink(t, path)
+	}
+}
+
+// shrink rewrites a picture with few colours.
+func shrink(t *testing.T, path string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full, err := png.Decode(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	small := image.NewPaletted(full.Bounds(), palette(full))
+	near := map[color.Color]uint8{}
+	for y := full.Bounds().Min.Y; y < full.Bounds().Max.Y; y++ {
+		for x := full.Bounds().Min.X; x < full.Bounds().Max.X; x++ {
+			c := full.At(x, y)
+			n, ok := near[c]
+			if !ok {
+				n = uint8(small.Palette.Index(c))
+				near[c] = n
+			}
+			small.SetColorIndex(x, y, n)
+		}
+	}
+	var out bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, small); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// palette is the most frequent colours of a picture that differ enough from each other.
+func palette(p image.Image) color.Palette {
+	count := map[color.RGBA]int{}
+	for y := p.Bounds().Min.Y; y < p.Bounds().Max.Y; y++ {
+		for x := p.Bounds().Min.X; x < p.Bounds().Max.X; x++ {
+			r, g, b, _ := p.At(x, y).RGBA()
+			count[color.RGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), 255}]++
+		}
+	}
+	all := make([]color.RGBA, 0, len(count))
+	for c := range count {
+		all = append(all, c)
+	}
+	slices.SortFunc(all, func(a, b color.RGBA) int {
+		return cmp.Or(count[b]-count[a], int(a.R)-int(b.R), int(a.G)-int(b.G), int(a.B)-int(b.B))
+	})
+	var kept color.Palette
+	far := func(a, b uint8) int { d := int(a) - int(b); return d * d }
+	for _, c := range all {
+		near := slices.ContainsFunc(kept, func(k color.Color) bool {
+			o, ok := k.(color.RGBA)
+			return ok && far(c.R, o.R)+far(c.G, o.G)+far(c.B, o.B) < 150
+		})
+		if !near || len(kept) < 6 {
+			if kept = append(kept, c); len(kept) == pictureColours {
+				break
+			}
+		}
+	}
+	return kept
+}
+
+// writeDocs writes the document: figures, pictures, and which test proves which goal.
+func writeDocs(t *testing.T, s site) {
+	t.Helper()
+	plain, dressed := firstLoad(t, s, "await-btc"), firstLoad(t, s, "await-dressed")
+	all := []load{plain}
+	for len(all) < 5 {
+		all = append(all, firstLoad(t, s, "await-btc"))
+	}
+	span := func(of func(load) float64) string {
+		least, most := all[0], all[0]
+		for _, l := range all {
+			if of(l) < of(least) {
+				least = l
+			}
+			if of(l) > of(most) {
+				most = l
+			}
+		}
+		return fmt.Sprintf("%.2f to %.2f", of(least)/1000, of(most)/1000)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, docsHead, plain.total/1000, dressed.total/1000, plain.script/1000, plain.requests, dressed.requests,
+		span(func(l load) float64 { return l.fcp }), span(func(l load) float64 { return l.lcp }), plain.cls, span(func(l load) float64 { return l.tbt }))
+	row := func(name, what string) {
+		fmt.Fprintf(&b, "| **%s**<br>%s | <img src=\"images/page/%s-en.png\" width=\"270\" alt=\"%s, English\"> | <img src=\"images/page/%s-ko.png\" width=\"270\" alt=\"%s, Korean\"> |\n",
+			name, what, name, name, name, name)
+	}
+	heading := func(url string) string {
+		found := regexp.MustCompile(`<h1[^>]*>([^<]*)</h1>`).FindSubmatch(fetch(t, url+"lang=en"))
+		if found == nil {
+			t.Fatalf("%s has no heading", url)
+		}
+		return string(found[1])
+	}
+	for _, f := range gallery.Fixtures() {
+		row(f.Name, heading(s.page(f.Name)+"?"))
+	}
+	b.WriteString("\n## The pages beside it\n\n| page | English | 한국어 |\n| --- | --- | --- |\n")
+	others := beside(s)
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		row(name, heading(others[name]))
+	}
+	b.WriteString("\n## Which test proves which goal\n\n| goal | tests |\n| --- | --- |\n")
+	for _, line := range goalTests(t) {
+		b.WriteString(line)
+	}
+	if err := os.WriteFile(docsPage, []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// goalTests are the tests that bear the number of a goal in their name.
+func goalTests(t *testing.T) []string {
+	t.Helper()
+	found := map[int][]string{}
+	for _, dir := range []string{".", "..", "../../web", "../../demo"} {
+		files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			src, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range regexp.MustCompile(`(?m)^func (Test((?:C\d+)+)\w*)\(`).FindAllStringSubmatch(string(src), -1) {
+				for _, n := range regexp.MustCompile(`C(\d+)`).FindAllStringSubmatch(m[2], -1) {
+					var goal int
+					if _, err := fmt.Sscan(n[1], &goal); err != nil {
+						t.Fatal(err)
+					}
+					found[goal] = append(found[goal], "`"+m[1]+"`")
+				}
+			}
+		}
+	}
+	var lines []string
+	for goal := 1; goal <= 35; goal++ {
+		slices.Sort(found[goal])
+		if len(found[goal]) == 0 {
+			t.Errorf("no test bears the number of C%d", goal)
+		}
+		lines = append(lines, fmt.Sprintf("| C%d | %s |\n", goal, strings.Join(slices.Compact(found[goal]), ", ")))
+	}
+	return lines
+}
+
+const docsHead = `# The payment page, in pictures
+
+Made by the tests of the page: ` + "`PIPE_DOCS=1 go test -run TestDocsPictures ./internal/checkout/browsertest`" + `. Another test fails while a
+state lacks its picture. English is shown in light colours and Korean in dark ones; each follows the browser's setting.
+
+## What a first visit costs
+
+Measured in headless Chromium at 360 × 640 over a slow network (150 ms, 1.6 Mbit/s) with a CPU slowed four times, from a cold cache,
+on two cores that others worked on too; the times are the best and the worst of five. BTCPay is btcpayserver at 03345c28.
+
+| | PIPE | goal | BTCPay |
+| --- | --- | --- | --- |
+| everything, gzip, headers included | %.1f kB; %.1f kB with a shop's colour and logo | 40 kB | 168 kB before its HTML |
+| script | %.1f kB | 12 kB | – |
+| requests, the live feed included | %d; %d with a logo | 5 | – |
+| requests to others | 0 | 0 | – |
+| first contentful paint | %s s | 1.0 s | – |
+| largest contentful paint | %s s | 1.3 s | – |
+| layout shift | %.3f | 0.01 | – |
+| blocking time | %s s | 0.05 s | – |
+| without JavaScript | every state, every action | every state | nothing: the page is script |
+| content security policy | no unsafe-*, Trusted Types on | the same | unsafe-eval |
+| may be framed by | the shop's registered origins, for the open type layer only | the same | any site |
+| a payment that was merely seen, in Korean | 입금을 감지했습니다 (payment seen) | never "complete" early | 결제가 완료되었습니다 (payment complete) |
+
+## Every state
+
+| state | English | 한국어 |
+| --- | --- | --- |
+`
