@@ -1,6 +1,7 @@
 package signer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,11 +14,11 @@ import (
 
 // Listen makes a unix socket of a mode, for a group where one is named. A socket that nobody listens on any more is
 // replaced; anything else at that path is left alone and an error.
-func Listen(path string, mode fs.FileMode, group string) (net.Listener, error) {
-	if err := removeStale(path); err != nil {
+func Listen(ctx context.Context, path string, mode fs.FileMode, group string) (net.Listener, error) {
+	if err := removeStale(ctx, path); err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("unix", path)
+	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("listen for signer's callers: %w; does the directory exist, and may this user write there?", err)
 	}
@@ -48,7 +49,7 @@ func admit(path string, mode fs.FileMode, group string) error {
 	return nil
 }
 
-func removeStale(path string) error {
+func removeStale(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -59,7 +60,7 @@ func removeStale(path string) error {
 	if info.Mode()&fs.ModeSocket == 0 {
 		return fmt.Errorf("signer's socket: %s is there already and is no socket; move it away", path)
 	}
-	c, err := net.DialTimeout("unix", path, time.Second)
+	c, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "unix", path)
 	if err == nil {
 		return errors.Join(fmt.Errorf("signer's socket: somebody listens on %s already; stop that signer first", path), c.Close())
 	}

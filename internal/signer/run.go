@@ -32,11 +32,11 @@ func Run(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	debug.FreeOSMemory() // the key derivation took 256 MiB, which nothing here needs again
-	house, err := Listen(c.Socket, 0o660, c.Group)
+	house, err := Listen(ctx, c.Socket, 0o660, c.Group)
 	if err != nil {
 		return err
 	}
-	operator, err := Listen(c.Operator, 0o600, "")
+	operator, err := Listen(ctx, c.Operator, 0o600, "")
 	if err != nil {
 		return errors.Join(err, house.Close())
 	}
@@ -55,7 +55,7 @@ func serveBoth(ctx context.Context, s *Signer, house, operator net.Listener) err
 // ends. Where no socket can be made there it says so in the log, and the signer works without: nothing can be approved then.
 func (s *Signer) Operate(ctx context.Context) error {
 	path := s.home.path(operatorName)
-	l, err := Listen(path, 0o600, "")
+	l, err := Listen(ctx, path, 0o600, "")
 	if err != nil {
 		s.log.Warn("signer: no socket for its operator, so nothing can be approved", "path", path, "error", err)
 		return nil

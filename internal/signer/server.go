@@ -116,13 +116,7 @@ func (v *server) serve(ctx context.Context, l net.Listener) error {
 	for {
 		c, err := l.Accept()
 		if err != nil {
-			if why := context.Cause(ctx); errors.Is(why, ErrStopped) {
-				return why
-			}
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("accept on signer's socket: %w", err)
+			return ended(ctx, err)
 		}
 		select {
 		case free <- struct{}{}:
@@ -134,6 +128,18 @@ func (v *server) serve(ctx context.Context, l net.Listener) error {
 			v.turnAway(c)
 		}
 	}
+}
+
+// ended tells why nothing is accepted any more: nil where that was wanted.
+func ended(ctx context.Context, err error) error {
+	why := context.Cause(ctx)
+	switch {
+	case why == nil:
+		return fmt.Errorf("accept on signer's socket: %w", err)
+	case errors.Is(why, ErrStopped):
+		return why
+	}
+	return nil
 }
 
 // turnAway answers that there is no room. The answer is short enough for the kernel to take it at once.
@@ -174,7 +180,7 @@ func (t *talker) run(ctx context.Context, c net.Conn) error {
 			return err
 		}
 		if ctx.Err() != nil { // its AfterFunc may have come before the line above
-			return nil
+			break
 		}
 		var late error
 		body, err := readFrame(c, MaxRequest, func() { late = c.SetReadDeadline(time.Now().Add(readWithin)) })

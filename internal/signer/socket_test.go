@@ -58,11 +58,11 @@ func listening(t testing.TB, s *Signer) (house, operator string, stop func()) {
 	t.Helper()
 	dir := shortDir(t)
 	house, operator = filepath.Join(dir, "signer.sock"), filepath.Join(dir, "operator.sock")
-	one, err := Listen(house, 0o660, "")
+	one, err := Listen(context.Background(), house, 0o660, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, err := Listen(operator, 0o600, "")
+	two, err := Listen(context.Background(), operator, 0o600, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestSocketReconnects(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop()
-	l, err := Listen(path, 0o660, "")
+	l, err := Listen(context.Background(), path, 0o660, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -411,14 +411,14 @@ func TestSocketIsBounded(t *testing.T) {
 func TestListen(t *testing.T) {
 	dir := shortDir(t)
 	path := filepath.Join(dir, "s")
-	l, err := Listen(path, 0o660, "")
+	l, err := Listen(context.Background(), path, 0o660, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o660 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
-	if _, err := Listen(path, 0o660, ""); err == nil || !strings.Contains(err.Error(), "somebody listens") {
+	if _, err := Listen(context.Background(), path, 0o660, ""); err == nil || !strings.Contains(err.Error(), "somebody listens") {
 		t.Errorf("a second one: %v", err)
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false) // as after kill -9
@@ -428,7 +428,7 @@ func TestListen(t *testing.T) {
 	if _, err := os.Stat(path); err != nil {
 		t.Fatal(err)
 	}
-	if l, err = Listen(path, 0o600, ""); err != nil {
+	if l, err = Listen(context.Background(), path, 0o600, ""); err != nil {
 		t.Fatalf("over a stale socket: %v", err)
 	}
 	if err := l.Close(); err != nil {
@@ -437,13 +437,13 @@ func TestListen(t *testing.T) {
 	if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(path, 0o600, ""); err == nil || !strings.Contains(err.Error(), "is no socket") {
+	if _, err := Listen(context.Background(), path, 0o600, ""); err == nil || !strings.Contains(err.Error(), "is no socket") {
 		t.Errorf("over a file: %v", err)
 	}
-	if _, err := Listen(filepath.Join(dir, "none", "s"), 0o600, ""); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Listen(context.Background(), filepath.Join(dir, "none", "s"), 0o600, ""); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("without its directory: %v", err)
 	}
-	if _, err := Listen(filepath.Join(dir, "t"), 0o600, "no-such-group-here"); err == nil {
+	if _, err := Listen(context.Background(), filepath.Join(dir, "t"), 0o600, "no-such-group-here"); err == nil {
 		t.Error("for a group that is not there")
 	}
 }
@@ -476,11 +476,11 @@ func TestServeEndsWithTheJournal(t *testing.T) {
 	h.o.wrap = func(file *os.File) disk { f.lazy = lazy{file}; return f }
 	h.s = open(t, h.o)
 	dir := shortDir(t)
-	one, err := Listen(filepath.Join(dir, "one"), 0o660, "")
+	one, err := Listen(context.Background(), filepath.Join(dir, "one"), 0o660, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, err := Listen(filepath.Join(dir, "two"), 0o600, "")
+	two, err := Listen(context.Background(), filepath.Join(dir, "two"), 0o600, "")
 	if err != nil {
 		t.Fatal(err)
 	}
