@@ -15,7 +15,7 @@ type auditCommand struct {
 	JSON bool `help:"Answer in JSON."`
 }
 
-// Run prints each difference; any difference is a failure.
+// Run prints what became of all coins, and each difference; any difference is a failure.
 func (c auditCommand) Run(e *env) error {
 	return e.withDesk(func(a *app.App) error {
 		r, err := a.Auditor().Audit(e.ctx)
@@ -39,11 +39,9 @@ func auditJSON(r engine.Report) map[string]any {
 	for _, d := range r.Differences {
 		differences = append(differences, map[string]string{"what": d.What, "text": d.Text})
 	}
-	held, totals := map[string]string{}, map[string]any{}
-	for n, amount := range r.Held {
-		held[string(n)] = amount.Text()
-	}
+	held, totals := map[string]string{}, map[string]map[string]string{}
 	for n, t := range r.Totals {
+		held[string(n)] = t.Held.Text()
 		totals[string(n)] = map[string]string{
 			"in": t.In.Text(), "settled": t.Settled.Text(), "refunded": t.Refunded.Text(), "withdrawn": t.Withdrawn.Text(),
 			"fees": t.Fees.Text(), "held": t.Held.Text(),
@@ -51,22 +49,25 @@ func auditJSON(r engine.Report) map[string]any {
 	}
 	return map[string]any{
 		"clean": r.Clean(), "entries": r.Entries, "balances": r.Balances, "deposits": r.Deposits, "addresses": r.Addresses,
-		"held": held, "totals": totals, "differences": differences, "unchecked": append([]string{}, r.Unchecked...),
+		"payouts": r.Payouts, "spends": r.Spends, "held": held, "totals": totals, "differences": differences,
+		"unchecked": append([]string{}, r.Unchecked...),
 	}
 }
 
 func auditText(r engine.Report) []byte {
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "%d entries, %d balances, %d deposits, %d addresses\n", r.Entries, r.Balances, r.Deposits, r.Addresses)
-	t := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "\tin\tsettled\trefunded\twithdrawn\tfees\theld\t")
+	fmt.Fprintf(&out, "%d entries, %d balances, %d deposits, %d addresses, %d payouts, %d spends\n\n",
+		r.Entries, r.Balances, r.Deposits, r.Addresses, r.Payouts, r.Spends)
+	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "network\tin\tsettled\trefunded\twithdrawn\tfees\theld\t")
 	for _, n := range slices.Sorted(maps.Keys(r.Totals)) {
-		is := r.Totals[n]
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", n, is.In.Text(), is.Settled.Text(), is.Refunded.Text(), is.Withdrawn.Text(), is.Fees.Text(), is.Held.Text())
+		t := r.Totals[n]
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", n, t.In.Text(), t.Settled.Text(), t.Refunded.Text(), t.Withdrawn.Text(), t.Fees.Text(), t.Held)
 	}
-	if err := t.Flush(); err != nil {
-		fmt.Fprintf(&out, "%v\n", err)
+	if err := table.Flush(); err != nil {
+		fmt.Fprintln(&out, err)
 	}
+	fmt.Fprintln(&out)
 	for _, u := range r.Unchecked {
 		fmt.Fprintf(&out, "not checked: %s\n", u)
 	}

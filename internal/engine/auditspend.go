@@ -77,12 +77,11 @@ func (c carrying) used(accounts bool) money.Amount {
 // came back and was paid to the network is what was booked.
 func (l *look) spend(c carrying) {
 	f, done := l.done[string(c.ID)], c.State == payment.SpendDone
-	// A transaction carried out in vain whose block went stays booked: nobody can tell what its payout has done since.
-	stays := c.Turn > 0 && f.turns-f.back == 1
-	if f.turns-f.back < 0 || f.turns-f.back > 1 || f.turns > c.Turn || done && !stays {
+	booked := f.turns-f.back == 1
+	if done != booked || !booked && f.turns != f.back || f.turns > c.Turn {
 		l.differ("spend", "spend %s is %s, was done %d times, booked %d times and taken back %d times", c.ID, c.State, c.Turn, f.turns, f.back)
 	}
-	if !done || !stays {
+	if !done || !booked {
 		return
 	}
 	left, fee := money.Zero(c.Network.Coin()), money.Zero(c.Network.Coin())
