@@ -266,7 +266,7 @@ func (p *Payer) send(ctx context.Context, s payment.Spend, v payment.Version) er
 			}
 		}
 		s.State = payment.SpendSent
-		if said != nil {
+		if taken := said == nil; !taken {
 			return nil // nobody is told of what no node has said it has
 		}
 		if s.SentAt.IsZero() {
