@@ -154,7 +154,7 @@ func (v *server) turnAway(c net.Conn) {
 func (v *server) talk(ctx context.Context, c net.Conn) {
 	at := &talker{server: v}
 	stop := context.AfterFunc(ctx, func() { // what is being served ends first
-		if err := c.SetReadDeadline(time.Unix(1, 0)); err != nil && !errors.Is(err, net.ErrClosed) {
+		if err := closeRead(c); err != nil && !errors.Is(err, net.ErrClosed) {
 			v.signer.log.Warn("signer: end connection", "error", err)
 		}
 	})
@@ -168,6 +168,14 @@ func (v *server) talk(ctx context.Context, c net.Conn) {
 	}
 }
 
+// closeRead ends reading, whatever deadline is set afterwards. An answer can still leave.
+func closeRead(c net.Conn) error {
+	if half, ok := c.(interface{ CloseRead() error }); ok {
+		return half.CloseRead()
+	}
+	return c.Close()
+}
+
 // A talker is one connection's state.
 type talker struct {
 	server   *server
@@ -178,9 +186,6 @@ func (t *talker) run(ctx context.Context, c net.Conn) error {
 	for ctx.Err() == nil {
 		if err := c.SetReadDeadline(time.Now().Add(idleFor)); err != nil {
 			return err
-		}
-		if ctx.Err() != nil { // its AfterFunc may have come before the line above
-			break
 		}
 		var late error
 		body, err := readFrame(c, MaxRequest, func() { late = c.SetReadDeadline(time.Now().Add(readWithin)) })
