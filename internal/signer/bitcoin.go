@@ -50,14 +50,10 @@ func readPartial(raw []byte) (*partial, error) {
 	if r.byte() != psbtEnd || r.bad {
 		return nil, errors.New("PSBT has more than the transaction in its first part")
 	}
-	p := &partial{tx: wire.NewMsgTx(2)}
-	in := bytes.NewReader(inner)
-	if err := p.tx.DeserializeNoWitness(in); err != nil {
-		return nil, fmt.Errorf("read transaction: %w", err)
-	}
-	var again bytes.Buffer
-	if err := p.tx.SerializeNoWitness(&again); err != nil || !bytes.Equal(again.Bytes(), inner) {
-		return nil, errors.New("transaction is not in its one encoding")
+	body := &byteReader{rest: inner}
+	p := &partial{tx: body.tx()}
+	if body.bad || len(body.rest) > 0 {
+		return nil, errors.New("transaction cannot be read, or goes on behind its end")
 	}
 	if err := plainTx(p.tx); err != nil {
 		return nil, err
@@ -82,13 +78,40 @@ func readPartial(raw []byte) (*partial, error) {
 	return p, nil
 }
 
+// tx reads a transaction without signatures: what is counted in it is bounded before room is made for it.
+func (r *byteReader) tx() *wire.MsgTx {
+	tx := wire.NewMsgTx(int32(r.number32()))
+	for range r.count(MaxInputs) {
+		in := &wire.TxIn{}
+		copy(in.PreviousOutPoint.Hash[:], r.take(len(in.PreviousOutPoint.Hash)))
+		in.PreviousOutPoint.Index = r.number32()
+		in.SignatureScript = bytes.Clone(r.take(r.size()))
+		in.Sequence = r.number32()
+		tx.AddTxIn(in)
+	}
+	for range r.count(MaxPays + 1) {
+		value := binary.LittleEndian.Uint64(r.take(8))
+		tx.AddTxOut(wire.NewTxOut(int64(min(value, maxSatoshi+1)), bytes.Clone(r.take(r.size()))))
+	}
+	tx.LockTime = r.number32()
+	return tx
+}
+
+func (r *byteReader) number32() uint32 { return binary.LittleEndian.Uint32(r.take(4)) }
+
+// count reads how many there are, at least one.
+func (r *byteReader) count(limit int) int {
+	if n := r.size(); n >= 1 && n <= limit {
+		return n
+	}
+	r.bad, r.rest = true, nil
+	return 0
+}
+
 // plainTx refuses what a payout never has.
 func plainTx(tx *wire.MsgTx) error {
 	if tx.Version != 2 || tx.LockTime != 0 {
 		return errors.New("transaction has another version than 2, or a lock time")
-	}
-	if len(tx.TxIn) < 1 || len(tx.TxIn) > MaxInputs || len(tx.TxOut) < 1 || len(tx.TxOut) > MaxPays+1 {
-		return fmt.Errorf("transaction has %d inputs and %d outputs", len(tx.TxIn), len(tx.TxOut))
 	}
 	seen := map[wire.OutPoint]bool{}
 	for _, in := range tx.TxIn {
@@ -98,7 +121,7 @@ func plainTx(tx *wire.MsgTx) error {
 		seen[in.PreviousOutPoint] = true
 	}
 	for _, out := range tx.TxOut {
-		if out.Value < 0 || out.Value > maxSatoshi {
+		if out.Value > maxSatoshi {
 			return errors.New("transaction has an output out of range")
 		}
 	}
