@@ -80,7 +80,7 @@ func (d *door) paybackOf(c web.Catalogue, v engine.View, o engine.Outgoing) payb
 	switch p.Status {
 	case payment.RefundRequested:
 		p.Note = holdText(c, o.Held)
-		if p.Need = open && o.Held == payment.HoldAddress; p.Need {
+		if p.Need = v.AsksWhere(o); p.Need {
 			p.Heading, p.Note = c.Say("refund.need"), c.Say("refund.why.owed")
 		}
 	case payment.RefundInProgress:
@@ -228,7 +228,7 @@ func refundsAnnounced(c web.Catalogue, v engine.View) string {
 		return ""
 	}
 	o := v.Outgoing[len(v.Outgoing)-1]
-	if coin := o.Network.Coin(); o.RefundStatus() == payment.RefundRequested && o.Held == payment.HoldAddress && v.AddressOpen(coin) {
+	if v.AsksWhere(o) {
 		return c.Say("refund.need")
 	}
 	return refundWord(c, o.RefundStatus())

@@ -102,3 +102,17 @@ func TestRefundChangesAreSeen(t *testing.T) {
 		t.Errorf("status: %s", body)
 	}
 }
+
+// TestRefundAsksEarly: where no address is known the page asks for one at once, not only when nothing else is waited for.
+func TestRefundAsksEarly(t *testing.T) {
+	h, desk := served(t, nil)
+	id := gallery.ID("refund-need")
+	for held, asks := range map[payment.Hold]bool{payment.HoldNone: true, payment.HoldDepth: true, payment.HoldAddress: true, payment.HoldFee: false, payment.HoldApproval: false} {
+		v := gallery.New("refund-need").Quote(money.BTC, 90*time.Minute).Deposit(gallery.Coming{PerMille: 749, Ago: 80 * time.Minute, State: payment.Confirmed, Blocks: 2}).
+			Return(gallery.Return{Kind: payment.RefundShort, Amount: 49981, State: payment.PayoutWaiting, Held: held}).View()
+		desk.Put(id, v)
+		if got := strings.Contains(ask(h, "GET", pagePath(id), nil).Body.String(), "/refund-address?coin=BTC"); got != asks {
+			t.Errorf("held for %q: asks for an address: %t", held, got)
+		}
+	}
+}

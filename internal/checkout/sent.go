@@ -83,6 +83,9 @@ func (d *door) tell(m *sentModel, found engine.Traced) {
 	case engine.TraceOurs:
 		m.Good = true
 		word("sent.ours")
+	case engine.TraceRefund:
+		m.Good = true
+		word("sent.refund")
 	case engine.TraceComing:
 		m.Good = true
 		word("sent.coming")

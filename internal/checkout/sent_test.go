@@ -63,12 +63,12 @@ func TestEveryTraceHasWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, trace := range []engine.Trace{engine.TraceOurs, engine.TraceLost, engine.TraceComing, engine.TraceOther, engine.TraceElsewhere,
+	for _, trace := range []engine.Trace{engine.TraceOurs, engine.TraceRefund, engine.TraceLost, engine.TraceComing, engine.TraceOther, engine.TraceElsewhere,
 		engine.TraceToken, engine.TraceContract, engine.TraceFailed, engine.TraceUnknown, engine.TraceBlind} {
 		for _, l := range []payment.Language{payment.English, payment.Korean} {
 			m := sentModel{Catalogue: d.Texts.In(l)}
 			d.tell(&m, engine.Traced{Trace: trace, Network: gallery.Bitcoin, TxID: gallery.TxID})
-			if m.Heading == "" || strings.ContainsAny(m.Heading+m.Do, "⟦{") || m.Good != (trace == engine.TraceOurs || trace == engine.TraceComing) {
+			if m.Heading == "" || strings.ContainsAny(m.Heading+m.Do, "⟦{") || m.Good != (trace == engine.TraceOurs || trace == engine.TraceRefund || trace == engine.TraceComing) {
 				t.Errorf("%s %s: %q %q", trace, l, m.Heading, m.Do)
 			}
 		}

@@ -24,6 +24,7 @@ type Trace string
 const (
 	TraceOurs      Trace = "ours"      // it is a deposit of this invoice
 	TraceLost      Trace = "lost"      // it was one, and the network dropped it
+	TraceRefund    Trace = "refund"    // it is a refund of this invoice
 	TraceComing    Trace = "coming"    // it pays this invoice's address, and will be a deposit at the next look
 	TraceOther     Trace = "other"     // it pays another address of this program's
 	TraceElsewhere Trace = "elsewhere" // it pays addresses that are not this program's
@@ -109,15 +110,21 @@ func worth(s Trace) int {
 		return 0
 	case TraceBlind:
 		return 1 // not to be taken for unknown
-	case TraceOurs, TraceComing:
+	case TraceOurs, TraceRefund, TraceComing:
 		return 3
 	case TraceLost, TraceOther, TraceElsewhere, TraceToken, TraceContract, TraceFailed:
 	}
 	return 2
 }
 
-// known tells whether the transaction made deposits of the invoice.
+// known tells whether the transaction made deposits of the invoice, or is a refund of it.
 func known(f payment.Facts, s Traced) (Traced, bool) {
+	for _, p := range f.Payouts {
+		if p.Kind.IsRefund() && p.Network == s.Network && strings.EqualFold(p.TxID, s.TxID) {
+			s.Trace, s.Amount = TraceRefund, p.Net
+			return s, true
+		}
+	}
 	sum, found := money.Zero(s.Network.Coin()), false
 	for _, dep := range f.Deposits {
 		if dep.Network != s.Network || !strings.EqualFold(dep.TxID, s.TxID) {

@@ -41,15 +41,24 @@ func (d *Desk) outgoing(tx Tx, f payment.Facts, states map[money.Network]Network
 	return all, nil
 }
 
-// NeedsAddress tells whether a refund of a coin waits for nothing but the payer's word where it shall go, or failed and may be
-// tried again with another address.
+// asksWhere tells whether a refund waits for the payer's word where it shall go, or soon will.
+func (v View) asksWhere(p payment.Payout) bool {
+	if p.State != payment.PayoutWaiting {
+		return false
+	}
+	soon := p.Held == payment.HoldNone || p.Held == payment.HoldDepth
+	return p.Held == payment.HoldAddress || soon && p.To == "" && v.Invoice.RefundAddress(p.Network.Coin()) == ""
+}
+
+// NeedsAddress tells whether a refund of a coin waits for the payer's word where it shall go, or failed and may be tried again
+// with another address.
 func (v View) NeedsAddress(coin money.Currency) bool {
 	var last payment.Payout
 	for _, p := range v.Payouts {
 		if !p.Kind.IsRefund() || p.Network.Coin() != coin {
 			continue
 		}
-		if p.State == payment.PayoutWaiting && p.Held == payment.HoldAddress {
+		if v.asksWhere(p) {
 			return true
 		}
 		if !p.CreatedAt.Before(last.CreatedAt) {
@@ -57,6 +66,11 @@ func (v View) NeedsAddress(coin money.Currency) bool {
 		}
 	}
 	return last.State == payment.PayoutFailed
+}
+
+// AsksWhere tells whether this refund is one that NeedsAddress speaks of, and the payer may answer.
+func (v View) AsksWhere(o Outgoing) bool {
+	return v.asksWhere(o.Payout) && v.AddressOpen(o.Network.Coin())
 }
 
 // AddressOpen tells whether the refund address of a coin may still be set or changed by the browser it is bound to.
