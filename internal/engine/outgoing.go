@@ -32,7 +32,8 @@ type PayoutTx interface {
 	SwapPayout(p payment.Payout) error
 	// DuePayouts are those of a state and network whose time has come, the longest due first.
 	DuePayouts(network money.Network, state payment.PayoutState, t time.Time, limit int) ([]payment.Payout, error)
-	// SourcePayouts are those of these states that take from an account.
+	// SourcePayouts are the open and paying ones that take from an account, with or without its coins set aside, in the order
+	// of their making.
 	SourcePayouts(a ledger.Account, network money.Network, reserved bool, limit int) ([]payment.Payout, error)
 	// SpendPayouts are those that a spend pays, in the order of their making.
 	SpendPayouts(spend payment.ID) ([]payment.Payout, error)

@@ -29,7 +29,7 @@ ORDER BY due_at, n LIMIT @most;
 
 -- name: SourcePayouts :many
 SELECT * FROM payout
-WHERE source = @source AND network = @network AND reserved = @reserved AND source <> ''
+WHERE source = @source AND network = @network AND reserved = @reserved AND source <> '' AND state IN ('open', 'paying')
 ORDER BY n LIMIT @most;
 
 -- name: SpendPayouts :many

@@ -462,7 +462,7 @@ func (q *Queries) Payout(ctx context.Context, id string) (Payout, error) {
 
 const sourcePayouts = `-- name: SourcePayouts :many
 SELECT n, id, kind, merchant_id, application_id, invoice_id, network, receiver, source, amount, wasted, fee, net, state, hold, fail_reason, callback_url, for_id, spend_id, txid, attempt, turn, reserved, created_at, updated_at, due_at, sent_at, done_at, rev FROM payout
-WHERE source = $1 AND network = $2 AND reserved = $3 AND source <> ''
+WHERE source = $1 AND network = $2 AND reserved = $3 AND source <> '' AND state IN ('open', 'paying')
 ORDER BY n LIMIT $4
 `
 

@@ -148,7 +148,7 @@ CREATE UNIQUE INDEX payout_live ON payout (invoice_id, kind, network)
     WHERE invoice_id IS NOT NULL AND state IN ('waiting', 'open', 'paying');
 CREATE INDEX payout_invoice ON payout (invoice_id, n) WHERE invoice_id IS NOT NULL;
 CREATE INDEX payout_due ON payout (network, state, due_at, n) WHERE state IN ('waiting', 'open', 'paying');
-CREATE INDEX payout_source ON payout (source, network, reserved, n) WHERE source <> '';
+CREATE INDEX payout_source ON payout (source, network, reserved, n) WHERE source <> '' AND state IN ('open', 'paying');
 CREATE INDEX payout_spend ON payout (spend_id, n) WHERE spend_id <> '';
 CREATE INDEX payout_for ON payout (for_id, n) WHERE for_id <> '';
 CREATE INDEX payout_merchant ON payout (merchant_id, id);
