@@ -130,6 +130,23 @@ func (f *Fake) Got(address string) (sum money.Amount, times int) {
 	return sum, times
 }
 
+// Came is what payers' transactions in blocks have brought to an address, whatever left it since.
+func (f *Fake) Came(address string) (sum money.Amount) {
+	sum = money.Zero(f.world.network.Coin())
+	f.do(func(w *world) {
+		for _, b := range w.blocks {
+			for _, tx := range b.txs {
+				for _, out := range tx.outs {
+					if tx.spend == nil && out.Address == address {
+						sum = sum.Add(out.Amount)
+					}
+				}
+			}
+		}
+	})
+	return sum
+}
+
 // Steal spends what is at a ticket of somebody's: on Bitcoin the outpoint, on account chains so much of the account, with
 // its next nonce. Nobody signed it.
 func (f *Fake) Steal(t chain.Ticket, address string, amount money.Amount) (txid string) {
