@@ -29,6 +29,7 @@ type commands struct {
 	Signer   signerCommand   `cmd:"" help:"Run the signer as a process of its own, and decide what it may sign."`
 	Merchant merchantCommand `cmd:"" help:"Add and list merchants."`
 	App      appCommand      `cmd:"" help:"Add, list and change applications, and their API keys."`
+	User     userCommand     `cmd:"" help:"Make the first operator's account, and check the audit log."`
 	Wallet   walletCommand   `cmd:"" help:"Look into PIPE wallets: balances, receiving addresses, withdrawals, history."`
 	Payouts  payoutsCommand  `cmd:"" help:"Whether coins may leave: status, halt, resume."`
 	Doctor   doctorCommand   `cmd:"" help:"Look at nodes, rates, database, disk and clock, each with its cure."`

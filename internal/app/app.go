@@ -36,6 +36,8 @@ type Options struct {
 	SignerPolicy *signer.Policy
 	// At is called as each step of a payout begins, for tests that kill the program there.
 	At func(engine.PayStep)
+	// Admin is where the admin is served, instead of PIPE_ADMIN_LISTEN; its role must be on.
+	Admin net.Listener
 	// Panel is served below /demo/ and shown on open payment pages.
 	Panel *Panel
 	// Wrap lets tests put faults between the engine and its ports.
@@ -59,6 +61,7 @@ type Wrap struct {
 type App struct {
 	Config Config
 	Desk   *engine.Desk
+	Office *engine.Office
 	Nets   map[money.Currency]engine.Net
 
 	opts    Options
@@ -76,6 +79,7 @@ type App struct {
 	recover *engine.Recovery
 	auditor *engine.Auditor // remembers what the audit before found
 	handler http.Handler
+	admin   http.Handler // nil: none here
 }
 
 // ports are what the engine works on, wrapped where tests want it.
@@ -202,7 +206,10 @@ func (a *App) Run(ctx context.Context, on net.Listener) error {
 		g.Go(func() error { return worker.Run(ctx, a.log, a.loops...) })
 	}
 	if a.handler != nil {
-		g.Go(func() error { return a.serve(ctx, on) })
+		g.Go(func() error { return a.serve(ctx, on, a.handler) })
+	}
+	if a.admin != nil {
+		g.Go(func() error { return a.serveAdmin(ctx) })
 	}
 	if s, embedded := a.signer.(*signer.Signer); embedded {
 		g.Go(func() error { return s.Operate(ctx) })

@@ -26,12 +26,16 @@ import (
 type Config struct {
 	Data      string `key:"PIPE_DATA" default:"./data" help:"Directory of the embedded database, the seed and the journal."`
 	Database  string `key:"PIPE_DATABASE" default:"" secret:"true" help:"sqlite:PATH or postgres://…; empty: sqlite in PIPE_DATA."`
-	Roles     string `key:"PIPE_ROLES" default:"api,checkout,worker" help:"What this process does: api, checkout, worker, comma-separated."`
+	Roles     string `key:"PIPE_ROLES" default:"api,checkout,admin,worker" help:"What this process does: api, checkout, admin, worker, comma-separated."`
 	Listen    string `key:"PIPE_LISTEN" default:"127.0.0.1:8080" help:"Address on which API and payment page are served."`
 	PublicURL string `key:"PIPE_PUBLIC_URL" default:"" help:"What merchants and payers call this server, like https://pay.example. Required."`
 	Proxies   string `key:"PIPE_TRUSTED_PROXIES" default:"" help:"IPs and CIDRs of reverse proxies whose X-Forwarded-For counts, comma-separated."`
 	TLSCert   string `key:"PIPE_TLS_CERT" default:"" help:"Certificate file; with PIPE_TLS_KEY the server speaks HTTPS itself."`
 	TLSKey    string `key:"PIPE_TLS_KEY" default:"" help:"Private key file of PIPE_TLS_CERT."`
+
+	AdminListen string `key:"PIPE_ADMIN_LISTEN" default:"" help:"Address on which the admin is served, apart from API and payment page; empty: no admin."`
+	AdminURL    string `key:"PIPE_ADMIN_URL" default:"" help:"What people call the admin, like https://admin.example. Required with PIPE_ADMIN_LISTEN."`
+	SignUp      string `key:"PIPE_SIGN_UP" default:"invited" help:"Who may make an account: open (everybody with an e-mail address), invited (into a team), or closed."`
 
 	Bitcoin         string        `key:"PIPE_BITCOIN" default:"" help:"Bitcoin network: mainnet, testnet4, signet or regtest; empty: no Bitcoin."`
 	BitcoinNodes    string        `key:"PIPE_BITCOIN_NODES" default:"" secret:"true" help:"JSON-RPC URLs of Bitcoin Core nodes with user and password, comma-separated."`
@@ -217,8 +221,8 @@ func setField(f reflect.Value, text string) error {
 // Check refuses a configuration that cannot be right.
 func (c Config) Check() error {
 	for _, r := range split(c.Roles) {
-		if !slices.Contains([]string{"api", "checkout", "worker"}, r) {
-			return fmt.Errorf("PIPE_ROLES: %q is none of api, checkout, worker", r)
+		if !slices.Contains([]string{"api", "checkout", "admin", "worker"}, r) {
+			return fmt.Errorf("PIPE_ROLES: %q is none of api, checkout, admin, worker", r)
 		}
 	}
 	for _, key := range []struct{ name, list string }{
@@ -233,6 +237,9 @@ func (c Config) Check() error {
 		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" {
 			return fmt.Errorf("PIPE_PUBLIC_URL: %q is not an origin like https://pay.example", c.PublicURL)
 		}
+	}
+	if err := c.checkAdmin(); err != nil {
+		return err
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return errors.New("PIPE_TLS_CERT and PIPE_TLS_KEY belong together")

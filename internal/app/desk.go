@@ -52,6 +52,7 @@ func (a *App) openDesk(ctx context.Context) error {
 		},
 		Fees: fees, InsecureURLs: a.Config.InsecureURLs, Room: a.room, Log: a.log,
 	}
+	a.Office = a.newOffice(seal)
 	return nil
 }
 

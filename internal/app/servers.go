@@ -31,7 +31,7 @@ func explorers() map[money.Network]string {
 	}
 }
 
-// openServers builds the handler of the roles api and checkout.
+// openServers builds the handlers of the roles api, checkout and admin.
 func (a *App) openServers() error {
 	proxies, err := prefixes(a.Config.Proxies)
 	if err != nil {
@@ -66,7 +66,7 @@ func (a *App) openServers() error {
 		mux.Handle("/", h)
 	}
 	a.handler = mux
-	return nil
+	return a.openAdmin(peers)
 }
 
 // sandbox tells whether the coins of any network here are worth nothing.
@@ -93,8 +93,8 @@ func (a *App) healthz(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve answers requests until ctx is done, then lets those under way end.
-func (a *App) serve(ctx context.Context, on net.Listener) error {
-	s := web.NewServer(on.Addr().String(), a.handler, a.log)
+func (a *App) serve(ctx context.Context, on net.Listener, h http.Handler) error {
+	s := web.NewServer(on.Addr().String(), h, a.log)
 	failed := make(chan error, 1)
 	go func() {
 		if a.Config.TLSCert != "" {

@@ -257,13 +257,13 @@ func auditRecords(t *testing.T, s *suite) {
 			Scope: scope, Seq: int64(i + 1), At: s.now, ActorID: makeID(2), Actor: "a@shop.example", IP: "192.0.2.1", Action: "member.role",
 			Subject: fmt.Sprint("s", i%2), Data: `{"이름":"값"}`, Prev: append([]byte{}, prev.Hash...),
 		}
-		r.Hash = r.Sum()
+		r.Hash = engine.SumRecord(r)
 		s.update(func(tx engine.Tx) error { return tx.AddAuditRecord(r) })
 		all, prev = append(all, r), r
 	}
 	s.refused("a number taken", payment.ErrConflict, func(tx engine.Tx) error { return tx.AddAuditRecord(all[2]) })
 	house := payment.AuditRecord{Seq: 1, At: s.now, Action: "setup"}
-	house.Hash = house.Sum()
+	house.Hash = engine.SumRecord(house)
 	house.Prev = []byte{}
 	s.update(func(tx engine.Tx) error { return tx.AddAuditRecord(house) })
 	same(t, "last", get(s, func(tx engine.Tx) (payment.AuditRecord, error) { return tx.LastAuditRecord(scope) }), all[4])
@@ -276,7 +276,7 @@ func auditRecords(t *testing.T, s *suite) {
 	got := get(s, func(tx engine.Tx) ([]payment.AuditRecord, error) { return tx.AuditRecordsAfter(scope, 1, 3) })
 	same(t, "after", got, all[1:4])
 	for i := range got {
-		if !got[i].Follows(all[i]) {
+		if !engine.Follows(got[i], all[i]) {
 			t.Errorf("record %d does not follow", got[i].Seq)
 		}
 	}

@@ -1,0 +1,16 @@
+package admin
+
+import "time"
+
+const (
+	// SignInRate bounds log-ins, sign-ups and codes per minute and caller in the long run, SignInBurst at once
+	// (admin.SignInRate).
+	SignInRate  = 5
+	SignInBurst = 3
+	// RatePerIP bounds all requests of one caller per minute. A choice.
+	RatePerIP = 600
+	// LanguageFor is how long a browser that is not logged in keeps its language.
+	LanguageFor = 365 * 24 * time.Hour
+	// MaxNext bounds the address that a log-in leads back to, in bytes.
+	MaxNext = 1024
+)

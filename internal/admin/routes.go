@@ -1,0 +1,75 @@
+package admin
+
+import (
+	"net/http"
+
+	"github.com/pipe-pg/pipe/internal/payment"
+)
+
+// A page answers a request of somebody whom the guard let through.
+type page func(w http.ResponseWriter, r *http.Request, v *visit) error
+
+// Who may use a route, beside the permissions of members.
+const (
+	anybody  payment.Permission = "anybody"  // without logging in
+	somebody payment.Permission = "somebody" // logged in, with or without a merchant
+	operator payment.Permission = "operator" // operators of the house
+)
+
+// A route is what is served, to whom. stepUp asks for a second factor that is at most five minutes old.
+type route struct {
+	method, path string
+	needs        payment.Permission
+	stepUp       bool
+	page         page
+}
+
+// routes lists every route. The guard stands before each; docs/roles.md is made from this table.
+func (d *door) routes() []route {
+	const get, post = http.MethodGet, http.MethodPost
+	return []route{
+		{get, "/login", anybody, false, d.loginForm},
+		{post, "/login", anybody, false, d.login},
+		{get, "/login/code", anybody, false, d.codeForm},
+		{post, "/login/code", anybody, false, d.code},
+		{post, "/logout", anybody, false, d.logout},
+		{get, "/signup", anybody, false, d.signUpForm},
+		{post, "/signup", anybody, false, d.signUp},
+		{get, "/forgot", anybody, false, d.forgotForm},
+		{post, "/forgot", anybody, false, d.forgot},
+		{get, "/link/{token}", anybody, false, d.linkForm},
+		{post, "/link/{token}", anybody, false, d.link},
+
+		{get, "/{$}", somebody, false, d.home},
+		{post, "/step-up", somebody, false, d.stepUpDone},
+		{get, "/merchants", somebody, false, d.merchants},
+		{post, "/merchants/choose", somebody, false, d.chooseMerchant},
+		{post, "/merchants/add", somebody, false, d.addMerchant},
+		{get, "/account", somebody, false, d.account},
+		{post, "/account/profile", somebody, false, d.saveProfile},
+		{post, "/account/password", somebody, false, d.savePassword},
+		{get, "/account/totp", somebody, false, d.totpForm},
+		{post, "/account/totp", somebody, false, d.totpOn},
+		{post, "/account/totp/off", somebody, true, d.totpOff},
+		{post, "/account/recovery", somebody, true, d.newRecovery},
+		{get, "/sessions", somebody, false, d.sessions},
+		{post, "/sessions/end", somebody, false, d.endSession},
+
+		{get, "/team", payment.MayLook, false, d.team},
+		{post, "/team/invite", payment.MayStaff, true, d.invite},
+		{post, "/team/role", payment.MayStaff, true, d.setRole},
+		{post, "/team/remove", payment.MayStaff, true, d.removeMember},
+		{post, "/team/uninvite", payment.MayStaff, false, d.takeBack},
+		{post, "/team/leave", payment.MayLook, false, d.leaveTeam},
+		{get, "/audit", payment.MayLook, false, d.auditLog},
+	}
+}
+
+// tabs are the pages that the navigation leads to, in its order; those that somebody may not see are left out.
+func tabs() []tab {
+	return []tab{
+		{Key: "nav.home", URL: "/", needs: payment.MayLook},
+		{Key: "nav.team", URL: "/team", needs: payment.MayLook},
+		{Key: "nav.audit", URL: "/audit", needs: payment.MayLook},
+	}
+}

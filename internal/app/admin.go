@@ -1,0 +1,71 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/pipe-pg/pipe/internal/admin"
+	"github.com/pipe-pg/pipe/internal/chain"
+	"github.com/pipe-pg/pipe/internal/engine"
+	"github.com/pipe-pg/pipe/internal/web"
+)
+
+// checkAdmin refuses settings of the admin that cannot be right.
+func (c Config) checkAdmin() error {
+	if _, ok := engine.ParseSignUp(c.SignUp); !ok && c.SignUp != "" {
+		return fmt.Errorf("PIPE_SIGN_UP: %q is none of open, invited, closed", c.SignUp)
+	}
+	if c.AdminURL != "" && web.Origin(c.AdminURL) != c.AdminURL {
+		return fmt.Errorf("PIPE_ADMIN_URL: %q is not an origin like https://admin.example", c.AdminURL)
+	}
+	if c.AdminListen != "" && c.AdminURL == "" {
+		return errors.New("PIPE_ADMIN_URL is not set: it is required with PIPE_ADMIN_LISTEN")
+	}
+	return nil
+}
+
+// newOffice makes the office of people.
+func (a *App) newOffice(seal sealer) *engine.Office {
+	return &engine.Office{
+		Store: a.ports.store, Sealer: seal, Hasher: engine.NewHasher(), URL: strings.TrimSuffix(a.Config.AdminURL, "/"),
+		SignUp: engine.SignUp(a.Config.SignUp), Trial: a.trial(), Log: a.log,
+	}
+}
+
+// trial tells whether no network here holds coins of any worth.
+func (a *App) trial() bool {
+	for _, n := range a.Nets {
+		if !chain.IsDev(n.Network) {
+			return false
+		}
+	}
+	return len(a.Nets) > 0
+}
+
+// openAdmin builds the handler of the role admin, where it is served at all.
+func (a *App) openAdmin(peers web.Peers) (err error) {
+	if !a.Config.Has("admin") || a.Config.AdminListen == "" && a.opts.Admin == nil {
+		return nil
+	}
+	a.admin, err = admin.New(admin.Options{
+		Office: a.Office, Desk: a.Desk, URL: a.Office.URL, Peers: peers, Log: a.log, Sandbox: a.sandbox(),
+	})
+	return err
+}
+
+// serveAdmin answers the admin's requests until ctx is done.
+func (a *App) serveAdmin(ctx context.Context) error {
+	on := a.opts.Admin
+	if on == nil {
+		var lc net.ListenConfig
+		var err error
+		if on, err = lc.Listen(ctx, "tcp", a.Config.AdminListen); err != nil {
+			return fmt.Errorf("listen on %s (PIPE_ADMIN_LISTEN): %w", a.Config.AdminListen, err)
+		}
+	}
+	a.log.InfoContext(ctx, "serving admin", "listen", on.Addr().String(), "url", a.Config.AdminURL)
+	return a.serve(ctx, on, a.admin)
+}

@@ -1,0 +1,276 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/pipe-pg/pipe/internal/payment"
+)
+
+// An Entrance is a log-in that worked, as far as it has come.
+type Entrance struct {
+	Token   string // for the cookie; only the browser keeps it
+	Session payment.Session
+	User    payment.User
+}
+
+// badSignIn is the one answer to every log-in that fails, whatever the reason, so that it tells nothing about who has an
+// account.
+func badSignIn() error {
+	return payment.Refuse(payment.Unauthorized, WordSignIn,
+		"e-mail address, password or code is wrong; after %d wrong tries an account rests for %d minutes", MaxFailedSignIns, int(SignInPause.Minutes()))
+}
+
+// fail counts a wrong password or code; too many in a row make the account rest.
+func fail(u *payment.User, now time.Time) {
+	if u.Failures++; u.Failures >= MaxFailedSignIns {
+		u.Failures, u.PausedTill = 0, now.Add(SignInPause)
+	}
+	u.UpdatedAt = now
+}
+
+func resting(u payment.User, now time.Time) bool {
+	return now.Before(u.PausedTill) || !u.DisabledAt.IsZero()
+}
+
+// LogIn takes an e-mail address and a password. Where a second factor is on, the session is half: only Prove completes it.
+// Error: sign-in.
+func (o *Office) LogIn(ctx context.Context, email, password string, from Caller) (Entrance, error) {
+	email, _ = payment.ParseEmail(email)
+	var u payment.User
+	err := o.Store.View(ctx, func(tx Tx) (err error) {
+		if u, err = tx.UserByEmail(email); errors.Is(err, payment.ErrAbsent) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return Entrance{}, err
+	}
+	right, err := o.Hasher.Check(ctx, password, u.Password)
+	if err != nil {
+		return Entrance{}, err
+	}
+	var in Entrance
+	ok := false
+	err = o.Store.Update(ctx, func(tx Tx) error {
+		ok, in = false, Entrance{}
+		if u.ID == "" {
+			return nil
+		}
+		now, err := tx.User(u.ID)
+		if err != nil || resting(now, tx.Now()) {
+			return err
+		}
+		if !right || now.Password != u.Password {
+			fail(&now, tx.Now())
+			return tx.SwapUser(now)
+		}
+		ok = true
+		if now.HasFactor() {
+			in, err = enter(tx, now, payment.SessionHalf, from)
+			return err
+		}
+		in, err = o.admit(tx, now, "password", from)
+		return err
+	})
+	if err == nil && !ok {
+		err = badSignIn()
+	}
+	return in, err
+}
+
+// Prove completes a half session with a code of the authenticator app, or with a recovery code, which works once. The
+// session gets a new token: the half one is over. Error: sign-in.
+func (o *Office) Prove(ctx context.Context, token, code string, from Caller) (Entrance, error) {
+	var in Entrance
+	ok := false
+	err := o.Store.Update(ctx, func(tx Tx) error {
+		ok, in = false, Entrance{}
+		s, err := tx.SessionByHash(hashToken(token))
+		if errors.Is(err, payment.ErrAbsent) || err == nil && (!s.Live(tx.Now()) || s.Level != payment.SessionHalf) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		u, err := tx.User(s.UserID)
+		if err != nil || resting(u, tx.Now()) {
+			return err
+		}
+		how, err := o.factor(tx.Now(), &u, code)
+		if err != nil {
+			return err
+		}
+		if how == "" {
+			fail(&u, tx.Now())
+			return tx.SwapUser(u)
+		}
+		s.RevokedAt = tx.Now()
+		if err := tx.SwapSession(s); err != nil {
+			return err
+		}
+		if how == "recovery" {
+			if err := o.letter(tx, u, payment.MailSecurity, map[string]string{"what": "recovery.used"}); err != nil {
+				return err
+			}
+		}
+		ok = true
+		in, err = o.admit(tx, u, how, from)
+		return err
+	})
+	if err == nil && !ok {
+		err = badSignIn()
+	}
+	return in, err
+}
+
+// factor tells what a code is: "totp", "recovery", or "" for a wrong one. It uses the code up in u, which the caller saves.
+func (o *Office) factor(now time.Time, u *payment.User, code string) (string, error) {
+	code = strings.TrimSpace(code)
+	if len(u.TOTP) > 0 && len(code) <= MaxCode {
+		secret, err := o.Sealer.Open(u.TOTP)
+		if err != nil {
+			return "", err
+		}
+		if step := totpStep(secret, code, now, u.TOTPStep); step > 0 {
+			u.TOTPStep = step
+			return "totp", nil
+		}
+		if left, ok := useRecovery(u.Recovery, code); ok {
+			u.Recovery = left
+			return "recovery", nil
+		}
+	}
+	return "", nil
+}
+
+// admit makes a full session for somebody who has shown all that is asked, saves the user and notes it.
+func (o *Office) admit(tx Tx, u payment.User, how string, from Caller) (Entrance, error) {
+	u.Failures, u.UpdatedAt = 0, tx.Now()
+	if err := tx.SwapUser(u); err != nil {
+		return Entrance{}, err
+	}
+	u.Rev++
+	in, err := enter(tx, u, payment.SessionFull, from)
+	if err != nil {
+		return in, err
+	}
+	if how != "password" {
+		in.Session.StepUpTill = tx.Now().Add(StepUpFor)
+		if err := tx.SwapSession(in.Session); err != nil {
+			return in, err
+		}
+		in.Session.Rev++
+	}
+	by := By{User: u, Session: in.Session, Caller: from}
+	return in, Record(tx, by, in.Session.MerchantID, Act{Action: "login", Subject: string(u.ID), Data: map[string]any{"how": how}})
+}
+
+// enter makes a session with a token that nobody had before. Somebody with one merchant has it chosen.
+func enter(tx Tx, u payment.User, level payment.SessionLevel, from Caller) (Entrance, error) {
+	token, hash, err := newToken()
+	if err != nil {
+		return Entrance{}, err
+	}
+	s := payment.Session{
+		ID: tx.NewID(), Hash: hash, UserID: u.ID, Level: level, CreatedAt: tx.Now(), SeenAt: tx.Now(), Until: tx.Now().Add(payment.SessionMax),
+		IP: from.IP, Agent: clip(from.Agent, MaxAgent),
+	}
+	if level == payment.SessionHalf {
+		s.Until = tx.Now().Add(StepUpFor)
+	} else {
+		mine, err := tx.Memberships(u.ID, "", 2)
+		if err != nil {
+			return Entrance{}, err
+		}
+		if len(mine) == 1 {
+			s.MerchantID = mine[0].MerchantID
+		}
+	}
+	return Entrance{token, s, u}, tx.AddSession(s)
+}
+
+// clip cuts a text to at most so many bytes, at a character.
+func clip(text string, most int) string {
+	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "")
+	for len(text) > most {
+		_, size := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-size]
+	}
+	return text
+}
+
+// Visit tells who a token belongs to, and notes that they were here. Error: sign-in, also for a half session.
+func (o *Office) Visit(ctx context.Context, token string, from Caller) (By, error) {
+	by, err := o.look(ctx, token, from)
+	if err != nil {
+		return By{}, err
+	}
+	if by.Session.Level != payment.SessionFull {
+		return By{}, notSignedIn()
+	}
+	if by.Now.Before(by.Session.SeenAt.Add(SeenEvery)) {
+		return by, nil
+	}
+	return by, o.Store.Update(ctx, func(tx Tx) error {
+		s, err := tx.SessionByHash(by.Session.Hash)
+		if err != nil || !s.RevokedAt.IsZero() {
+			return err
+		}
+		s.SeenAt, s.IP = tx.Now(), by.IP
+		return tx.SwapSession(s)
+	})
+}
+
+// Half tells who a half session belongs to. Error: sign-in.
+func (o *Office) Half(ctx context.Context, token string, from Caller) (By, error) {
+	by, err := o.look(ctx, token, from)
+	if err == nil && by.Session.Level != payment.SessionHalf {
+		err = notSignedIn()
+	}
+	return by, err
+}
+
+func notSignedIn() error { return payment.Refuse(payment.Unauthorized, WordSignIn, "log in first") }
+
+// look reads who a token belongs to.
+func (o *Office) look(ctx context.Context, token string, from Caller) (by By, err error) {
+	by.Caller = from
+	err = o.Store.View(ctx, func(tx Tx) error {
+		by.Now = tx.Now()
+		if by.Session, err = tx.SessionByHash(hashToken(token)); err != nil {
+			return err
+		}
+		if !by.Session.Live(tx.Now()) {
+			return payment.ErrAbsent
+		}
+		if by.User, err = tx.User(by.Session.UserID); err != nil {
+			return err
+		}
+		if !by.User.DisabledAt.IsZero() {
+			return payment.ErrAbsent
+		}
+		if by.Session.MerchantID == "" {
+			return nil
+		}
+		m, err := tx.Member(by.Session.MerchantID, by.User.ID)
+		if errors.Is(err, payment.ErrAbsent) { // taken out of the team since
+			by.Session.MerchantID = ""
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		by.Role = m.Role
+		by.Merchant, err = tx.Merchant(m.MerchantID)
+		return err
+	})
+	if errors.Is(err, payment.ErrAbsent) {
+		err = notSignedIn()
+	}
+	return by, err
+}
