@@ -52,7 +52,7 @@ type Demo struct {
 	app    *app.App
 	crash  *crash
 
-	pageListener, shopListener, controlListener net.Listener
+	pageListener, shopListener, controlListener, adminListener net.Listener
 
 	stop context.CancelFunc
 	done chan struct{}
@@ -61,7 +61,7 @@ type Demo struct {
 
 // state is what the demo must remember between starts, in demo.json.
 type state struct {
-	Ports struct{ Page, Shop, Control int } `json:"ports"`
+	Ports struct{ Page, Shop, Control, Admin int } `json:"ports"`
 
 	BitcoinUser     string `json:"bitcoin_user"`
 	BitcoinPassword string `json:"bitcoin_password"`
@@ -70,6 +70,7 @@ type state struct {
 	ApplicationID   string `json:"application_id"`
 	APIKey          string `json:"api_key"`
 	Secret          string `json:"webhook_secret"`
+	AdminPassword   string `json:"admin_password"`
 
 	// Settlement are the addresses of the shop's own wallet, outside PIPE.
 	Settlement map[money.Currency]string `json:"settlement_addresses"`
@@ -85,7 +86,9 @@ type Ready struct {
 	ControlURL     string `json:"control_url"`
 	BitcoinRPCURL  string `json:"bitcoin_rpc_url"`
 	EthereumRPCURL string `json:"ethereum_rpc_url"`
-	AdminURL       string `json:"admin_url"` // "" while there is no admin
+	AdminURL       string `json:"admin_url"`
+	AdminEmail     string `json:"admin_email"`
+	AdminPassword  string `json:"admin_password"`
 
 	// The addresses of the shop's own wallet at the first start. Every field is a text, so that scripts read them alike.
 	SettlementBTC string `json:"settlement_btc"`
@@ -166,7 +169,7 @@ func (d *Demo) release() error {
 	for _, c := range d.chains {
 		errs = append(errs, c.Close())
 	}
-	for _, l := range []net.Listener{d.pageListener, d.shopListener, d.controlListener} {
+	for _, l := range []net.Listener{d.pageListener, d.shopListener, d.controlListener, d.adminListener} {
 		if l == nil {
 			continue
 		}
@@ -275,6 +278,9 @@ func (d *Demo) listen(ctx context.Context) error {
 	if d.controlListener, p.Control, err = listenOn(ctx, host, p.Control, true); err != nil {
 		return err
 	}
+	if d.adminListener, p.Admin, err = listenOn(ctx, host, p.Admin, true); err != nil {
+		return err
+	}
 	return d.save()
 }
 
@@ -302,7 +308,7 @@ func (d *Demo) config() (app.Config, error) {
 		"PIPE_BITCOIN": "regtest", "PIPE_BITCOIN_NODES": d.chains[money.BTC].URL(),
 		"PIPE_ETHEREUM": "1337", "PIPE_ETHEREUM_NODES": d.chains[money.ETH].URL(),
 		"PIPE_RATES": FixedRates, "PIPE_INSECURE_URLS": "true", "PIPE_CALLBACK_OPEN": shop + "=127.0.0.0/8+::1/128",
-		"PIPE_SIGNER_PASSPHRASE": d.state.Passphrase,
+		"PIPE_SIGNER_PASSPHRASE": d.state.Passphrase, "PIPE_ADMIN_URL": d.adminURL(), "PIPE_SIGN_UP": "open",
 	}
 	for k, v := range d.opts.Set {
 		env[k] = v
@@ -321,7 +327,7 @@ func (d *Demo) openApp(ctx context.Context) error {
 	}
 	o := d.opts.App
 	o.Log, o.Migrate, o.MakeSeed, o.SeedKDF = d.opts.Log, true, true, weakKDF()
-	o.Panel = d.panel()
+	o.Panel, o.Admin = d.panel(), d.adminListener
 	if o.At == nil {
 		o.At = d.crash.at
 	}
@@ -331,7 +337,10 @@ func (d *Demo) openApp(ctx context.Context) error {
 	if d.app, err = app.Open(ctx, c, o); err != nil {
 		return err
 	}
-	return d.provision(ctx)
+	if err := d.provision(ctx); err != nil {
+		return err
+	}
+	return d.addAdmin(ctx)
 }
 
 // loosePolicy lets the demo's signer sign at once and without limits that one would meet: its coins are worth nothing.
@@ -357,6 +366,7 @@ func (d *Demo) Ready() Ready {
 		URL: origin(d.pageListener), APIKey: d.state.APIKey, ApplicationID: d.state.ApplicationID, WebhookSecret: d.state.Secret,
 		ShopURL: origin(d.shopListener), ControlURL: origin(d.controlListener),
 		BitcoinRPCURL: d.chains[money.BTC].URL(), EthereumRPCURL: d.chains[money.ETH].URL(),
+		AdminURL: d.adminURL(), AdminEmail: AdminEmail, AdminPassword: d.state.AdminPassword,
 		SettlementBTC: d.state.Settlement[money.BTC], SettlementETH: d.state.Settlement[money.ETH],
 	}
 }
