@@ -180,7 +180,11 @@ func (l *look) atAccounts(n money.Network) map[ledger.Account]money.Amount {
 			left[t.Address] = left[t.Address].Add(c.used(true))
 		}
 		if c.State == payment.SpendMined {
-			coins[c.Source] = coins[c.Source].Add(c.used(true)).Sub(c.inside)
+			source := c.Source
+			for _, p := range l.carried[c.ID] {
+				source = p.Source
+			}
+			coins[source] = coins[source].Add(c.used(true)).Sub(c.inside)
 		}
 	}
 	for _, address := range slices.Sorted(maps.Keys(v.addresses)) {

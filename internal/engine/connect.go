@@ -78,7 +78,7 @@ type touched struct {
 func newTouched() *touched { return &touched{in: map[payment.ID]bool{}} }
 
 func (t *touched) change(id payment.ID) {
-	if !t.in[id] {
+	if id != "" && !t.in[id] { // coins of the wallet, and strays, are no invoice's
 		t.in[id] = true
 		t.changed = append(t.changed, id)
 	}
@@ -204,8 +204,12 @@ func (w *Watcher) addMined(tx Tx, c connecting, credit chain.Credit, addr paymen
 		}
 		if inside {
 			d.SpendID = s.ID
-			if s.Source != "" {
-				d.Account = s.Source
+			source, err := sourceOf(tx, s)
+			if err != nil {
+				return d, err
+			}
+			if source != "" && (w.Net.Accounts || addr.InvoiceID != "") { // elsewhere it is the wallet's own address
+				d.Account = source
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/pipe-pg/pipe/internal/ledger"
@@ -185,7 +186,8 @@ func (p *Payer) openWorth(tx Tx, f payment.Facts, x payment.Payout, app payment.
 		total = x.Amount // each is a transaction of its own
 		cost = p.fees.Plain
 	}
-	if total.PerMillion(p.Rules.FeeShare).Less(cost) || !p.worth(x.Amount, p.fees.Plain) { // company does not pay for it
+	own := x.Amount.PerMillion(p.Rules.FeeShare).Less(p.fees.Holding) // its own part alone is too dear, however large the company
+	if own || total.PerMillion(p.Rules.FeeShare).Less(cost) || !p.worth(x.Amount, p.fees.Plain) {
 		return p.hold(tx, x, payment.HoldFee, p.later(tx))
 	}
 	for _, o := range group {
@@ -264,22 +266,74 @@ func (p *Payer) worth(amount, fee money.Amount) bool {
 }
 
 // toWallet keeps coins of a paid invoice in the merchant's wallet. Nothing moves on the chain, unless something of the same
-// coins is still the payer's: then they stay the invoice's until that is decided.
+// outputs is still the payer's, who may never say where to: then a transaction of ours parts them.
 func (p *Payer) toWallet(tx Tx, f payment.Facts, a payment.Assessment, x payment.Payout) error {
-	if back := p.of(a.GiveBack); !back.IsZero() && p.worth(back, p.fees.Plain) {
-		return p.hold(tx, x, payment.HoldBusy, p.later(tx))
-	}
-	own, wallet := ledger.Invoice(string(x.InvoiceID)), ledger.Wallet(string(x.MerchantID))
+	own := ledger.Invoice(string(x.InvoiceID))
 	busy, err := tx.SourcePayouts(own, x.Network, true, 1)
 	if err != nil {
 		return err
 	}
-	if len(busy) > 0 {
-		return p.hold(tx, x, payment.HoldBusy, p.later(tx))
-	}
-	if x.Amount, err = tx.BalanceOf(own, x.Network); err != nil {
+	have, err := tx.BalanceOf(own, x.Network)
+	if err != nil {
 		return err
 	}
+	back := p.of(a.GiveBack)
+	shared := len(busy) > 0 || p.worth(back, p.fees.Plain)
+	switch {
+	case !shared:
+		x.Amount = have
+	case p.Net.Accounts:
+		if part := have.Sub(back); part.Less(x.Amount) {
+			x.Amount = part
+		}
+	case len(busy) == 0 && p.stays(f, x):
+		return p.openInside(tx, x, own)
+	}
+	if shared && !p.Net.Accounts || x.Amount.Sign() <= 0 {
+		return p.hold(tx, x, payment.HoldBusy, p.later(tx)) // what is on its way leaves the rest behind
+	}
+	return p.moveToWallet(tx, f, x, shared)
+}
+
+// stays tells whether the payer's part of an invoice's coins may stay for long: nobody said where to, or it is not worth its
+// fee.
+func (p *Payer) stays(f payment.Facts, x payment.Payout) bool {
+	return f.Invoice.RefundAddress(x.Network.Coin()) == "" || slices.ContainsFunc(f.Payouts, func(o payment.Payout) bool {
+		return o.Network == x.Network && o.Kind.IsAutomatic() && o.State == payment.PayoutWaiting && o.Held == payment.HoldFee
+	})
+}
+
+// openInside opens a settlement that stays in the wallet by a transaction: the merchant's part goes to an address of the wallet's
+// and the payer's comes back as change. The fee is the merchant's, and obeys its share.
+func (p *Payer) openInside(tx Tx, x payment.Payout, own ledger.Account) error {
+	n, most, err := p.holdings(tx, own, x.Amount)
+	if err != nil {
+		return err
+	}
+	if most.Less(x.Amount) {
+		if n < MaxHoldings {
+			return p.hold(tx, x, payment.HoldBusy, p.later(tx))
+		}
+		x.Amount = most // the rest stays with the next settlement
+	}
+	cost := p.cost(n).Add(p.fees.Output)
+	if x.Amount.PerMillion(p.Rules.FeeShare).Less(cost) || !p.worth(x.Amount, cost) {
+		return p.hold(tx, x, payment.HoldFee, p.later(tx))
+	}
+	to, err := receivingAddress(tx, x.MerchantID, x.Network)
+	if errors.Is(err, payment.ErrAbsent) {
+		return p.hold(tx, x, payment.HoldBusy, p.soon(tx)) // the pool is empty just now
+	}
+	if err != nil {
+		return err
+	}
+	x.To = to.Address
+	return p.open(tx, x, own)
+}
+
+// moveToWallet books an invoice's coins as the wallet's: all of them, or where accounts hold them the merchant's part.
+func (p *Payer) moveToWallet(tx Tx, f payment.Facts, x payment.Payout, part bool) error {
+	own, wallet := ledger.Invoice(string(x.InvoiceID)), ledger.Wallet(string(x.MerchantID))
 	if err := p.endDust(tx, f); err != nil {
 		return err
 	}
@@ -288,9 +342,13 @@ func (p *Payer) toWallet(tx Tx, f payment.Facts, a payment.Assessment, x payment
 	})); err != nil {
 		return err
 	}
-	if err := p.moveCoins(tx, x, own, wallet); err != nil {
+	if err := p.moveCoins(tx, x, part); err != nil {
 		return err
 	}
+	if err := rebook(tx, wallet, x.Network); err != nil {
+		return err
+	}
+	x.To = ""
 	x.State, x.Source, x.Held, x.Net, x.DoneAt, x.UpdatedAt = payment.PayoutDone, own, payment.HoldNone, x.Amount, tx.Now(), tx.Now()
 	if err := tx.SwapPayout(x); err != nil {
 		return err
@@ -301,8 +359,28 @@ func (p *Payer) toWallet(tx Tx, f payment.Facts, a payment.Assessment, x payment
 	return reassess(tx, p.teller(), x.InvoiceID)
 }
 
-// moveCoins makes an invoice's confirmed coins the wallet's.
-func (p *Payer) moveCoins(tx Tx, x payment.Payout, own, wallet ledger.Account) error {
+// moveHistory makes what was paid of the coins that became the wallet's the wallet's too: where a reorganisation takes the coins
+// away, all of it steps back in one account.
+func (p *Payer) moveHistory(tx Tx, x payment.Payout, own, wallet ledger.Account) error {
+	f, err := tx.Facts(x.InvoiceID)
+	if err != nil {
+		return err
+	}
+	for _, o := range f.Payouts {
+		if o.Network != x.Network || o.Source != own || o.State != payment.PayoutDone || o.SpendID == "" {
+			continue
+		}
+		o.Source = wallet
+		if err := tx.SwapPayout(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moveCoins makes an invoice's confirmed coins the wallet's; of an account's coins only a part is noted.
+func (p *Payer) moveCoins(tx Tx, x payment.Payout, part bool) error {
+	own, wallet := ledger.Invoice(string(x.InvoiceID)), ledger.Wallet(string(x.MerchantID))
 	addr, err := tx.InvoiceAddress(x.InvoiceID, x.Network)
 	if err != nil {
 		return err
@@ -311,8 +389,11 @@ func (p *Payer) moveCoins(tx Tx, x payment.Payout, own, wallet ledger.Account) e
 	if err != nil {
 		return err
 	}
+	if err := p.moveHistory(tx, x, own, wallet); err != nil {
+		return err
+	}
 	for _, d := range all {
-		if d.Account != own || d.State != payment.Confirmed {
+		if part || d.Account != own || d.State != payment.Confirmed {
 			continue
 		}
 		d.Account = wallet

@@ -48,6 +48,20 @@ func versionOf(tx Tx, s payment.Spend, txid string) (payment.Version, error) {
 	return v, err
 }
 
+// sourceOf is whose coins a spend spends: an invoice's may have become the wallet's since, with all that was paid of them.
+func sourceOf(tx Tx, s payment.Spend) (ledger.Account, error) {
+	if s.Source == "" {
+		return "", nil
+	}
+	all, err := tx.SpendPayouts(s.ID)
+	for _, p := range all {
+		if p.Source != "" {
+			return p.Source, err
+		}
+	}
+	return s.Source, err
+}
+
 // staysInside tells whether what a spend of ours brings to an address of ours is change, or what a gather moved. It may also be
 // a payout to somebody who pays an invoice with it: then it is a deposit as any other.
 func staysInside(tx Tx, s payment.Spend, address string) (bool, error) {
@@ -57,10 +71,23 @@ func staysInside(tx Tx, s payment.Spend, address string) (bool, error) {
 	}
 	for _, p := range all {
 		if p.To == address {
-			return p.Kind == payment.Gather, nil
+			return insideOf(tx, p)
 		}
 	}
 	return true, nil
+}
+
+// insideOf tells whether what a payout brings to its receiver stays the merchant's here: a gather, or a settlement that keeps
+// its coins in the wallet.
+func insideOf(tx Tx, p payment.Payout) (bool, error) {
+	if p.Kind != payment.Settlement || p.To == "" {
+		return p.Kind == payment.Gather, nil
+	}
+	addr, err := tx.Address(p.Network, p.To)
+	if errors.Is(err, payment.ErrAbsent) {
+		return false, nil
+	}
+	return err == nil && addr.InvoiceID == "" && addr.MerchantID == p.MerchantID, err
 }
 
 // used takes in what left our addresses in a block: the spend is mined, or, where the transaction is none of ours, the operator
@@ -109,7 +136,11 @@ func (w *Watcher) left(tx Tx, u chain.Use) (bool, error) {
 	}
 	gone := u.Out.Add(u.Fee)
 	addr.Balance, addr.Nonce = addr.Balance.Sub(gone), addr.Nonce+1
-	if s.Source.IsWallet() {
+	source, err := sourceOf(tx, s)
+	if err != nil {
+		return false, err
+	}
+	if source.IsWallet() {
 		addr.Wallet = addr.Wallet.Sub(gone)
 	}
 	return true, tx.SwapAddress(addr)
@@ -291,6 +322,9 @@ func (w *Watcher) finishOne(tx Tx, s payment.Spend, t *touched) error {
 		if s.Failed {
 			return nil
 		}
+		if s.Turn > 1 {
+			p.CallbackURL = "" // a deep reorganisation took it back: that it is done was told before
+		}
 		return w.teller().tell(tx, *p)
 	})
 }
@@ -319,8 +353,12 @@ func (w *Watcher) book(tx Tx, s payment.Spend) (ledger.Spend, bool, error) {
 		if w.Net.Accounts {
 			paid.Fee = s.Fee
 		}
-		if p.Kind == payment.Gather {
-			paid.Inside = p.Source
+		inside, err := insideOf(tx, p)
+		if err != nil {
+			return b, false, err
+		}
+		if inside {
+			paid.Inside = ledger.Wallet(string(p.MerchantID))
 		}
 		reserved := p.Amount.Sub(p.Wasted)
 		if s.Failed {
@@ -351,6 +389,16 @@ func (w *Watcher) unuse(ctx context.Context, tx Tx, b chain.Block) error {
 func (w *Watcher) unuseOne(ctx context.Context, tx Tx, s payment.Spend) error {
 	if s.State == payment.SpendDone {
 		w.Log.ErrorContext(ctx, "a reorganisation deeper than final took a payout back", "spend", s.ID, "network", s.Network)
+		room, err := w.makeRoom(tx, s)
+		if err != nil {
+			return err
+		}
+		if !room { // it stays done: the node has its transaction again, and the operator looks
+			if w.Net.Accounts {
+				err = w.cameBack(tx, s)
+			}
+			return errors.Join(err, halt(tx, fmt.Sprintf("%s: a reorganisation took back %s, while another payout of its kind is being paid", s.Network, s.TxID)))
+		}
 		if err := w.unfinish(tx, s); err != nil {
 			return err
 		}
@@ -384,10 +432,57 @@ func (w *Watcher) cameBack(tx Tx, s payment.Spend) error {
 	}
 	back := s.Out.Add(s.Fee)
 	addr.Balance, addr.Nonce = addr.Balance.Add(back), addr.Nonce-1
-	if s.Source.IsWallet() {
+	source, err := sourceOf(tx, s)
+	if err != nil {
+		return err
+	}
+	if source.IsWallet() {
 		addr.Wallet = addr.Wallet.Add(back)
 	}
 	return tx.SwapAddress(addr)
+}
+
+// makeRoom ends what was owed anew since a spend was done, so that its payouts can be on their way again: of one kind an
+// invoice has one live payout. What is owed beyond them is claimed again once they are done. false: one is being paid.
+func (w *Watcher) makeRoom(tx Tx, s payment.Spend) (bool, error) {
+	all, err := tx.SpendPayouts(s.ID)
+	if err != nil {
+		return false, err
+	}
+	var others []payment.Payout
+	for _, p := range all {
+		if p.InvoiceID == "" || s.Failed {
+			continue
+		}
+		f, err := tx.Facts(p.InvoiceID)
+		if err != nil {
+			return false, err
+		}
+		for _, o := range f.Payouts {
+			if o.ID != p.ID && o.Kind == p.Kind && o.Network == p.Network && o.Live() {
+				others = append(others, o)
+			}
+		}
+	}
+	if slices.ContainsFunc(others, func(o payment.Payout) bool { return o.State == payment.PayoutPaying }) {
+		return false, nil
+	}
+	for _, o := range others {
+		if o.Reserved {
+			if err := unreserve(tx, &o, payment.HoldNone); err != nil {
+				return false, err
+			}
+		}
+		o.State, o.Held, o.FailReason = payment.PayoutFailed, payment.HoldNone, "the network took an earlier payout of its kind back, which is paid first"
+		o.DoneAt, o.UpdatedAt = tx.Now(), tx.Now()
+		if err := tx.SwapPayout(o); err != nil {
+			return false, err
+		}
+		if err := w.teller().tell(tx, o); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // unfinish takes back the booking of a spend that was done.

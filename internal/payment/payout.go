@@ -178,7 +178,9 @@ func (f Facts) backed(coin money.Currency, is func(Payout) bool) money.Amount {
 // unspent is what of a coin is left of the invoice's own confirmed coins, as the facts have it.
 func (f Facts) unspent(coin money.Currency) money.Amount {
 	own := ledger.Invoice(string(f.Invoice.ID))
-	return sumOf(f, coin, isConfirmed).Sub(f.backed(coin, func(p Payout) bool { return p.Source == own }))
+	return sumOf(f, coin, isConfirmed).Sub(f.backed(coin, func(p Payout) bool {
+		return p.Source == own || p.Kind != RefundAsked // all others spend the invoice's coins, also where these are the wallet's by now
+	}))
 }
 
 // Network is the network of a coin on which the invoice has deposits or quotes, "" where it has none.
