@@ -163,15 +163,25 @@ func TestRefusesBitcoin(t *testing.T) {
 				c, id := fresh()
 				return h.btc("S"+id, 1, 500, []chain.Holding{c, h.coin("SHOP-B", number, 1_000_000)}, settle(id, 400_000))
 			},
-			"an unknown merchant":  func() chain.Unsigned { u := build(); u.Merchant = "SHOP-C"; return u },
-			"a key never released": func() chain.Unsigned { u := build(); u.Holdings[0].Key.Index = 60; return u },
-			"another key":          func() chain.Unsigned { u := build(); u.Holdings[0].Key.Index++; return u },
-			"another branch":       func() chain.Unsigned { u := build(); u.Holdings[0].Key.Branch++; return u },
-			"no anchor":            func() chain.Unsigned { u := build(); u.Anchor = h.coin("SHOP-A", 9999, 1).Ticket; return u },
-			"a second attempt":     func() chain.Unsigned { u := build(); u.Pays[0].Attempt = 2; return u },
-			"attempt 0":            func() chain.Unsigned { u := build(); u.Pays[0].Attempt = 0; return u },
-			"no cause":             func() chain.Unsigned { u := build(); u.Pays[0].Cause = ""; return u },
-			"a strange cause":      func() chain.Unsigned { u := build(); u.Pays[0].Cause = "gift"; return u },
+			"an unknown merchant": func() chain.Unsigned { u := build(); u.Merchant = "SHOP-C"; return u },
+			"a key never released": func() chain.Unsigned {
+				c, id := fresh()
+				c.Key.Index, c.Address = 60, addressOf(t, h.s.keys, regtest, 5, 60)
+				return h.btc("S"+id, 1, 500, []chain.Holding{c}, settle(id, 400_000))
+			},
+			"gather to a key never released": func() chain.Unsigned {
+				c, id := fresh()
+				p := pay(id, chain.CauseGather, addressOf(t, h.s.keys, regtest, 5, 1<<30), sat(9_000))
+				p.Own = &chain.Key{Branch: 5, Index: 1 << 30}
+				return h.btc("S"+id, 1, 500, []chain.Holding{c}, p)
+			},
+			"another key":      func() chain.Unsigned { u := build(); u.Holdings[0].Key.Index++; return u },
+			"another branch":   func() chain.Unsigned { u := build(); u.Holdings[0].Key.Branch++; return u },
+			"no anchor":        func() chain.Unsigned { u := build(); u.Anchor = h.coin("SHOP-A", 9999, 1).Ticket; return u },
+			"a second attempt": func() chain.Unsigned { u := build(); u.Pays[0].Attempt = 2; return u },
+			"attempt 0":        func() chain.Unsigned { u := build(); u.Pays[0].Attempt = 0; return u },
+			"no cause":         func() chain.Unsigned { u := build(); u.Pays[0].Cause = ""; return u },
+			"a strange cause":  func() chain.Unsigned { u := build(); u.Pays[0].Cause = "gift"; return u },
 			"a payout twice": func() chain.Unsigned {
 				c, id := fresh()
 				return h.btc("S"+id, 1, 500, []chain.Holding{c}, settle(id, 300_000), settle(id, 300_000))
@@ -408,6 +418,8 @@ func TestDestinations(t *testing.T) {
 		h.reopen()
 		_, err = h.sign(h.btc("S", 2, 700, u.Holdings, u.Pays...))
 		refused(t, "… after a restart", err)
+		_, err = h.hand.Register(ctx, second)
+		refused(t, "a vetoed one registered again", err)
 		if _, err := h.s.Approve(ctx, "SHOP-A", regtest, lateBTC); err != nil {
 			t.Fatal(err)
 		}
