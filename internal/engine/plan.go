@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pipe-pg/pipe/internal/chain"
@@ -74,12 +75,16 @@ func (p *Payer) planOne(ctx context.Context, group []payment.Payout) (done []pay
 	}
 	p.at(StepBuild)
 	u, err := p.Builder.Build(ctx, pl.draft)
-	if err == nil && p.tooDear(pl, u) {
-		err = errTooDear
-	}
-	alone := len(pl.payouts) == 1
-	if !alone && (errors.Is(err, chain.ErrTooSmall) || errors.Is(err, errTooDear)) {
+	if errors.Is(err, chain.ErrTooSmall) && len(pl.payouts) > 1 {
 		return p.planOne(ctx, group[:1]) // nobody is kept waiting by his company
+	}
+	if err == nil {
+		switch dear := p.tooDear(u); {
+		case dear[first]:
+			pl.payouts, err = pl.payouts[:1], errTooDear
+		case len(dear) > 0: // they have their turn by themselves
+			return p.planOne(ctx, slices.DeleteFunc(slices.Clone(group), func(x payment.Payout) bool { return dear[x.ID] }))
+		}
 	}
 	if err != nil {
 		return []payment.ID{first}, p.unbuilt(ctx, pl, err)
@@ -112,15 +117,16 @@ func (p *Payer) giveUp(ctx context.Context, id payment.ID) error {
 // errTooDear: the fee would eat more of a settlement than the operator's share.
 var errTooDear = errors.New("engine: fee is above its share of a settlement")
 
-func (p *Payer) tooDear(pl plan, u chain.Unsigned) bool {
-	if pl.payouts[0].Kind != payment.Settlement {
-		return false
+// tooDear are the settlements of a transaction of which the fee takes more than the operator's share. The signer looks at each as
+// well, so one of them would keep the others waiting.
+func (p *Payer) tooDear(u chain.Unsigned) map[payment.ID]bool {
+	dear := map[payment.ID]bool{}
+	for _, pay := range u.Pays {
+		if pay.Cause == chain.CauseSettlement && pay.Amount.PerMillion(p.Rules.FeeShare).Less(pay.Amount.Sub(pay.Net)) {
+			dear[payment.ID(pay.Payout)] = true
+		}
 	}
-	total := money.Zero(p.Net.Network.Coin())
-	for _, x := range pl.payouts {
-		total = total.Add(x.Amount.Sub(x.Wasted))
-	}
-	return total.PerMillion(p.Rules.FeeShare).Less(u.Fee)
+	return dear
 }
 
 // choose picks what the payouts are paid with.
@@ -186,7 +192,12 @@ func (p *Payer) draft(tx Tx, pl plan) (chain.Draft, error) {
 	}
 	for _, x := range pl.payouts {
 		pay := chain.Pay{Payout: string(x.ID), Attempt: x.Attempt, Cause: causeOf(x.Kind), To: x.To, Amount: x.Amount.Sub(x.Wasted)}
-		if x.Kind == payment.Gather {
+		inside, err := insideOf(tx, x)
+		if err != nil {
+			return d, err
+		}
+		if inside {
+			pay.Cause = chain.CauseGather // it stays the merchant's, as the signer can tell by the key
 			to, err := tx.Address(x.Network, x.To)
 			if err != nil {
 				return d, err
