@@ -83,7 +83,7 @@ PIPE demo: ready
 
 Open the shop, choose a product, choose a coin, then press a button of the faucet and watch. Blocks come by themselves.
 Things to try:
-  pay               a few blocks later the coins are in the shop's own wallet (at the bottom of the shop's page)
+  pay               a few blocks and ten seconds later the coins are in the shop's own wallet (see the shop's page)
   refund            press "Refund this order" beside a paid order; on the payment page, say where the coins shall go
   pay too little    after the deadline PIPE gives back what came
   pay too much      paid, and the rest comes back

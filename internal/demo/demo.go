@@ -74,6 +74,8 @@ type state struct {
 
 	// Settlement are the addresses of the shop's own wallet, outside PIPE.
 	Settlement map[money.Currency]string `json:"settlement_addresses"`
+	// Filled: coins were paid into the PIPE wallet.
+	Filled bool `json:"wallet_filled"`
 }
 
 // Ready is what is written to Options.Ready.
@@ -137,6 +139,9 @@ func Start(ctx context.Context, o Options) (d *Demo, err error) {
 	d.run()
 	d.say("pipe", "waiting for both chains and a pool of addresses")
 	if err = d.awaitReady(ctx); err == nil {
+		err = d.fill(ctx)
+	}
+	if err == nil {
 		err = d.writeReady()
 	}
 	if err != nil {

@@ -14,6 +14,10 @@ const (
 	MaxDelay = time.Minute
 	// MaxFees bounds how many times the ordinary fees can be asked for.
 	MaxFees = 1_000
+	// HoldFor is how long the shop's coins wait for a refund before they are settled.
+	HoldFor = 10 * time.Second
+	// FillBlocks is how many blocks make the wallet's first coins final.
+	FillBlocks = 6
 	// ShownSettlements bounds the settlements on the shop's page.
 	ShownSettlements = 5
 	// CallTimeout bounds the shop's calls to PIPE.

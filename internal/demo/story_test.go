@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,14 +29,15 @@ const patience = 45 * time.Second
 
 // A stage is one running pipe-demo.
 type stage struct {
-	t     *testing.T
-	args  []string
-	dir   string
-	cmd   *exec.Cmd
-	ready ready
-	out   bytes.Buffer
-	set   []string      // settings beyond the ordinary, KEY=VALUE
-	died  chan struct{} // closed when the process has ended
+	t      *testing.T
+	args   []string
+	dir    string
+	cmd    *exec.Cmd
+	ready  ready
+	out    bytes.Buffer
+	set    []string      // settings beyond the ordinary, KEY=VALUE
+	always []string      // the same, for all stories
+	died   chan struct{} // closed when the process has ended
 }
 
 type ready struct {
@@ -49,8 +51,11 @@ type ready struct {
 	Database      string `json:"-"`
 }
 
-func raise(t *testing.T, args ...string) *stage {
-	s := &stage{t: t, dir: t.TempDir(), args: args}
+func raise(t *testing.T, args ...string) *stage { return raiseWith(t, nil, args...) }
+
+// raiseWith starts it with settings beyond the ordinary, KEY=VALUE, for good.
+func raiseWith(t *testing.T, always []string, args ...string) *stage {
+	s := &stage{t: t, dir: t.TempDir(), args: args, always: always}
 	s.start()
 	t.Cleanup(func() {
 		s.stop(syscall.SIGTERM)
@@ -73,7 +78,7 @@ func (s *stage) start() {
 		s.t.Fatal(err)
 	}
 	args := append([]string{"--listen", "127.0.0.1:0", "--data", filepath.Join(s.dir, "data"), "--ready", file, "--no-mining"}, s.args...)
-	for _, kv := range s.set {
+	for _, kv := range append(slices.Clone(s.always), s.set...) {
 		args = append(args, "--set", kv)
 	}
 	s.cmd = exec.Command(bin("pipe-demo"), args...)
@@ -179,12 +184,33 @@ type story struct {
 	down     bool     // a node is down: a kill would bring it up
 	answer   []string // what the shop was told to answer, which it forgets when killed
 	away     away
+	armed    bool // a crash is armed
 }
 
 type invoice struct {
 	id, order, address, coin string
 	due                      *big.Rat
 	cookie                   string
+}
+
+// open begins a story with everything as it ordinarily is.
+func open(t *testing.T, s *stage, name string, killing bool) *story {
+	t.Helper()
+	st := &story{stage: s, t: t, name: name, killing: killing,
+		invoices: map[string]*invoice{}, txs: map[string]string{}, away: newAway(), answer: []string{"200", "ok"}}
+	s.t = t
+	if s.cmd == nil { // the story before ended with it down
+		s.start()
+	}
+	if len(s.set) > 0 {
+		st.do("with")
+	}
+	st.do("app --quote-window 30m --tolerance 0.5 --no-accept-late --event none --encoding json --confirmations BTC=2 --confirmations ETH=12 --settle-hold 0s --settle-every 0s --settle-above BTC= --settle-above ETH=")
+	st.do("shop 200 ok")
+	for _, coin := range []string{"BTC", "ETH"} {
+		st.do("settle " + coin + " new")
+	}
+	return st
 }
 
 // play runs every step of a file.
@@ -194,18 +220,7 @@ func play(t *testing.T, s *stage, path string, killing bool) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	st := &story{stage: s, t: t, name: strings.TrimSuffix(filepath.Base(path), ".txt"), killing: killing,
-		invoices: map[string]*invoice{}, txs: map[string]string{}, away: newAway(),
-		answer: []string{"200", "ok"}}
-	s.t = t
-	if len(s.set) > 0 {
-		st.do("with")
-	}
-	st.do("app --quote-window 30m --tolerance 0.5 --no-accept-late --event none --encoding json --confirmations BTC=2 --confirmations ETH=12 --settle-hold 0s --settle-every 0s --settle-above BTC= --settle-above ETH=")
-	st.do("shop 200 ok")
-	for _, coin := range []string{"BTC", "ETH"} {
-		st.do("settle " + coin + " new")
-	}
+	st := open(t, s, strings.TrimSuffix(filepath.Base(path), ".txt"), killing)
 	defer st.calm()
 	lines := bufio.NewScanner(f)
 	for n := 1; lines.Scan(); n++ {
@@ -251,7 +266,7 @@ func (s *story) do(step string) {
 		"app": s.app, "audit": s.audit, "kill": s.killStep, "refundto": s.refundTo, "cancel": s.cancel, "stays": s.stays, "sees": s.sees,
 		"settle": s.settle, "refund": s.refund, "doubleclick": s.doubleClick, "refunded": s.refunded, "owes": s.owes, "finish": s.finish,
 		"paid": s.paid, "together": s.together, "evict": s.evict, "fail": s.fail, "fee": s.fee, "with": s.with, "wallet": s.wallet,
-		"float": s.float, "bumped": s.bumped, "withdraw": s.withdraw,
+		"float": s.float, "bumped": s.bumped, "crash": s.crash, "hit": s.hit, "withdraw": s.withdraw,
 	}
 	f, ok := steps[args[0]]
 	if !ok {
@@ -415,7 +430,7 @@ func (s *story) mine(args []string) error {
 		blocks, _ = strconv.Atoi(args[1]) //nolint:errcheck // 0 is refused by the endpoint
 	}
 	_, err := s.control("/mine", map[string]any{"coin": args[0], "blocks": blocks})
-	return err
+	return s.unlessHit(err)
 }
 
 // reorg COIN DEPTH [TX …]: replace the last blocks, dropping these
