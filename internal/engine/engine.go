@@ -58,6 +58,7 @@ type Tx interface {
 	LinkTx
 	AuditTx
 	MailTx
+	ReportTx
 }
 
 // MerchantTx keeps merchants.

@@ -133,4 +133,17 @@ const (
 	PersonKeep = 30 * 24 * time.Hour
 	// PageRows is how many rows a page of a list shows.
 	PageRows = 50
+
+	// MaxApplications bounds the applications of a merchant that are listed, MaxCounted the invoices that a list counts,
+	// MaxSearch what is searched for, in bytes, MaxResend the callbacks that one act sends again. Choices.
+	MaxApplications = 200
+	MaxCounted      = 200_000
+	MaxSearch       = 200
+	MaxResend       = 1_000
+	// MaxPeerNotes bounds the addresses remembered of keys, and of applications; MaxSecrets the callback secrets that sign at once.
+	// Choices.
+	MaxPeerNotes = 10_000
+	MaxSecrets   = 4
+	// MaxTries is more than the tries that any callback has.
+	MaxTries = 1 << 30
 )
