@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pipe-pg/pipe/internal/engine"
+	"github.com/pipe-pg/pipe/internal/money"
 	"github.com/pipe-pg/pipe/internal/payment"
 )
 
@@ -46,12 +47,20 @@ func TestReorganisedBelowWallet(t *testing.T) {
 					t.Fatal(r.why(id))
 				}
 				r.got(c, c.payer, p.Net, 1)
+				sum, times := money.Zero(c.coin), 0
 				if withdrawn {
 					if w = r.again(w); w.State != payment.PayoutDone {
 						t.Fatalf("%+v", w)
 					}
-					r.got(c, c.other, w.Net, 1)
+					sum, times = w.Net, 1
 				}
+				w = r.withdraw(c, engine.All) // the coins are where they are said to be, and the next nonce is known
+				r.deepen(c.coin, 8)
+				if w = r.again(w); w.State != payment.PayoutDone {
+					t.Fatalf("%+v", w)
+				}
+				r.got(c, c.other, sum.Add(w.Net), times+1)
+				r.walletIs(c, "0")
 			})
 		})
 	}
