@@ -77,6 +77,13 @@ func takePictures(t *testing.T, s site) {
 		keep(t, ctx, path)
 		shrink(t, path)
 	}
+	for path, show := range map[string][2]string{"../payment-page.png": {"await-dressed", "en"}, "desktop-overpaid.png": {"overpaid", "ko"}} {
+		colours(t, ctx, map[string]string{"en": "light", "ko": "dark"}[show[1]])
+		run(t, ctx, chromedp.EmulateViewport(1100, 700), chromedp.Navigate(s.page(show[0])+"?lang="+show[1]), chromedp.WaitReady(chromedp.CSS("h1")))
+		path = filepath.Join(docsImages, path)
+		keep(t, ctx, path)
+		shrink(t, path)
+	}
 }
 
 // shrink rewrites a picture with few colours.
@@ -256,7 +263,12 @@ on two cores that others worked on too; the times are the best and the worst of 
 | may be framed by | the shop's registered origins, for the open type layer only | the same | any site |
 | a payment that was merely seen, in Korean | 입금을 감지했습니다 (payment seen) | never "complete" early | 결제가 완료되었습니다 (payment complete) |
 
-## Every state
+## On a desktop
+
+![Waiting for a payment, in a shop's own colour](images/payment-page.png)
+![Paid, with too much, in Korean and in the dark](images/page/desktop-overpaid.png)
+
+## Every state, on a phone
 
 | state | English | 한국어 |
 | --- | --- | --- |
