@@ -115,3 +115,24 @@ func TestC30Double(t *testing.T) {
 		}
 	}
 }
+
+// TestC30SentAnswer: what is said of a transaction looks as the other pages do, and can be read by all.
+func TestC30SentAnswer(t *testing.T) {
+	s := serve(t, nil)
+	ctx := tab(t)
+	axe := loadAxe(t)
+	for lang, colour := range map[string]string{"en": "light", "ko": "dark"} {
+		for txid, want := range map[string]string{gallery.TxID: "main.done", gallery.RefundTxID: "main.attention", "nonsense": ".fault"} {
+			colours(t, ctx, colour)
+			run(t, ctx, chromedp.EmulateViewport(320, 700), chromedp.Navigate(s.URL+"/invoice/"+string(gallery.ID("seen"))+"/sent?lang="+lang),
+				chromedp.SendKeys(chromedp.CSS("input[name=txid]"), txid), chromedp.Click(chromedp.CSS("main button")), chromedp.WaitVisible(chromedp.CSS(want)))
+			at := "sent " + lang + " " + want
+			looks(t, ctx, at)
+			axe.judge(t, ctx, at)
+			words(t, ctx, "sent-answer-"+lang)
+			if dir := pictures(); dir != "" {
+				keep(t, ctx, fmt.Sprintf("%s/sent-%s-%s.png", dir, lang, strings.Trim(want, ".")))
+			}
+		}
+	}
+}
