@@ -73,6 +73,7 @@ func (d *door) sentLook(w http.ResponseWriter, r *http.Request) error {
 
 // tell says what is known of a transaction, and what to do.
 func (d *door) tell(m *sentModel, found engine.Traced) {
+	m.Asked = "" // there is room for another one
 	m.TxID, m.Net = found.TxID, netName(m.Catalogue, found.Network)
 	if found.Amount.Sign() > 0 {
 		m.Amount = web.Coin(found.Amount)
