@@ -130,6 +130,10 @@ func (l *look) merchant(tx Tx, id payment.ID) error {
 			before = p.ID
 			l.Payouts++
 			l.owners[string(p.ID)] = p
+			if p.IsMoved() {
+				h := holder{ledger.Invoice(string(p.InvoiceID)), p.Network}
+				l.moved[h] = l.moved[h].Add(p.Amount)
+			}
 			if p.SpendID != "" {
 				l.known[p.SpendID] = true
 				l.carried[p.SpendID] = append(l.carried[p.SpendID], p)

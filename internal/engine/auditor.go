@@ -121,6 +121,7 @@ type look struct {
 	sums   map[holder]money.Amount   // of the postings
 	booked map[string]money.Amount   // what the entries say of each deposit that no row has explained yet
 	moves  map[string]ledger.Posting // by settlement
+	moved  map[holder]money.Amount   // of invoices' coins, to wallets, by settlements without a spend
 	done   map[string]finished       // what the entries say of spends
 	totals map[money.Network]*Totals
 	paid   []ledger.Posting // of spends, out of payouts' accounts to the world
@@ -164,7 +165,7 @@ type netLook struct {
 func newLook() look {
 	return look{
 		Report: Report{Held: map[money.Network]money.Amount{}, Totals: map[money.Network]Totals{}},
-		sums:   map[holder]money.Amount{}, booked: map[string]money.Amount{}, moves: map[string]ledger.Posting{},
+		sums:   map[holder]money.Amount{}, booked: map[string]money.Amount{}, moves: map[string]ledger.Posting{}, moved: map[holder]money.Amount{},
 		done: map[string]finished{}, totals: map[money.Network]*Totals{}, owners: map[string]payment.Payout{},
 		carried: map[payment.ID][]payment.Payout{}, known: map[payment.ID]bool{}, carry: map[payment.ID]carrying{},
 		nets: map[money.Network]*netLook{},

@@ -167,6 +167,24 @@ func (l *look) atOutputs(n money.Network) map[ledger.Account]money.Amount {
 	return coins
 }
 
+// early is what of coins that came again and are not confirmed yet is noted as the wallet's already.
+func (l *look) early(n money.Network, a payment.Address, all []payment.Deposit) money.Amount {
+	zero := money.Zero(n.Coin())
+	moved, there, confirmed := l.moved[holder{ledger.Invoice(string(a.InvoiceID)), n}].Add(zero), zero, zero
+	for _, d := range all {
+		if d.SpendID != "" || d.Account != ledger.Invoice(string(a.InvoiceID)) {
+			continue
+		}
+		if inBlock(d) {
+			there = there.Add(d.Amount)
+		}
+		if d.State == payment.Confirmed {
+			confirmed = confirmed.Add(d.Amount)
+		}
+	}
+	return least(moved, there).Sub(least(moved, confirmed))
+}
+
 // atAccounts are the coins of each account of the ledger where the chain has accounts: of each address a part is the wallet's
 // and the rest its invoice's. What is not confirmed yet does not count, and what spends took that are not done still does.
 func (l *look) atAccounts(n money.Network) map[ledger.Account]money.Amount {
@@ -196,6 +214,10 @@ func (l *look) atAccounts(n money.Network) map[ledger.Account]money.Amount {
 			if d.State == payment.Mined && d.SpendID == "" {
 				coins[d.Account] = coins[d.Account].Sub(d.Amount)
 			}
+		}
+		if early := l.early(n, a, v.deposits[address]); !early.IsZero() {
+			owner, wallet := ledger.Invoice(string(a.InvoiceID)), ledger.Wallet(string(a.MerchantID))
+			coins[owner], coins[wallet] = coins[owner].Add(early), coins[wallet].Sub(early)
 		}
 		if sum = sum.Sub(left[address]); sum.Cmp(a.Balance) != 0 {
 			l.differ("deposit", "%s: deposits in blocks less what left sum to %s, its balance is kept as %s", address, sum, a.Balance)

@@ -165,8 +165,12 @@ func (w *Watcher) credit(tx Tx, c connecting, credit chain.Credit, t *touched) e
 		return err
 	}
 	addr.Balance = addr.Balance.Add(credit.Amount)
-	if w.Net.Accounts && d.Account.IsWallet() { // elsewhere an invoice's coins become the wallet's without a note on the address
-		addr.Wallet = addr.Wallet.Add(credit.Amount)
+	if w.Net.Accounts { // elsewhere an invoice's coins become the wallet's without a note on the address
+		kept, err := keptOf(tx, d, inBlock)
+		if err != nil {
+			return err
+		}
+		addr.Wallet = addr.Wallet.Add(kept)
 	}
 	if hot := tx.Now().Add(HotFor); addr.HotUntil.Before(hot) {
 		addr.HotUntil = hot
@@ -297,7 +301,7 @@ func (w *Watcher) deepen(tx Tx, now depthNow, t *touched) error {
 				}
 				continue
 			}
-			if err := confirm(tx, d); err != nil {
+			if err := w.confirm(tx, d); err != nil {
 				return err
 			}
 			if outside {
@@ -331,7 +335,7 @@ func deep(height, spendable uint64, need payment.Depth, now depthNow) bool {
 }
 
 // confirm counts a deposit, with its ledger entry.
-func confirm(tx Tx, d payment.Deposit) error {
+func (w *Watcher) confirm(tx Tx, d payment.Deposit) error {
 	if err := payment.DepositEdges.Check(d.State, payment.Confirmed); err != nil {
 		return fmt.Errorf("deposit %s: %w", d.Ref, err)
 	}
@@ -340,14 +344,19 @@ func confirm(tx Tx, d payment.Deposit) error {
 	if err := tx.SwapDeposit(d); err != nil || d.SpendID != "" {
 		return err // what came back from a spend never left the ledger
 	}
-	if err := tx.Post(ledger.ConfirmDeposit(bookDeposit(d))); err != nil {
+	b, err := w.bookDeposit(tx, d)
+	if err != nil {
 		return err
 	}
+	if err := tx.Post(ledger.ConfirmDeposit(b)); err != nil {
+		return err
+	}
+	if b.Kept.Sign() > 0 {
+		if err := rebook(tx, b.Wallet, d.Network); err != nil {
+			return err
+		}
+	}
 	return rebook(tx, d.Account, d.Network)
-}
-
-func bookDeposit(d payment.Deposit) ledger.Deposit {
-	return ledger.Deposit{Network: d.Network, Ref: d.Ref, Turn: d.Turn, Account: d.Account, Amount: d.Amount}
 }
 
 // disconnect gives up the top block: its deposits step back, confirmed ones with the opposite ledger entry. The invoices
@@ -368,6 +377,9 @@ func (w *Watcher) disconnect(ctx context.Context, b chain.Block, fork uint64) er
 			return err
 		}
 		for _, d := range all {
+			if d, err = tx.Deposit(d.Network, d.Ref); err != nil { // the one before may have changed whose it is
+				return err
+			}
 			if err := w.stepBack(tx, d); err != nil {
 				return err
 			}
@@ -383,10 +395,7 @@ func (w *Watcher) stepBack(tx Tx, d payment.Deposit) error {
 	switch {
 	case d.State == payment.Confirmed:
 		if d.SpendID == "" {
-			if err := unbook(tx, d); err != nil {
-				return err
-			}
-			if err := tx.Post(ledger.ReverseDeposit(bookDeposit(d))); err != nil {
+			if err := w.unbook(tx, d); err != nil {
 				return err
 			}
 		}
@@ -396,6 +405,10 @@ func (w *Watcher) stepBack(tx Tx, d payment.Deposit) error {
 	}
 	if err := payment.DepositEdges.Check(d.State, is); err != nil {
 		return fmt.Errorf("deposit %s: %w", d.Ref, err)
+	}
+	kept, err := keptOf(tx, d, inBlock)
+	if err != nil {
+		return err
 	}
 	d.SeenAt = d.Arrived() // it was in a block at that time, whatever block it is in next
 	if is == payment.Seen {
@@ -410,8 +423,8 @@ func (w *Watcher) stepBack(tx Tx, d payment.Deposit) error {
 		return err
 	}
 	addr.Balance = addr.Balance.Sub(d.Amount)
-	if w.Net.Accounts && d.Account.IsWallet() { // elsewhere an invoice's coins become the wallet's without a note on the address
-		addr.Wallet = addr.Wallet.Sub(d.Amount)
+	if w.Net.Accounts { // elsewhere an invoice's coins become the wallet's without a note on the address
+		addr.Wallet = addr.Wallet.Sub(kept)
 	}
 	if err := tx.SwapAddress(addr); err != nil {
 		return err

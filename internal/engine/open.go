@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/pipe-pg/pipe/internal/ledger"
@@ -265,149 +264,6 @@ func (p *Payer) worth(amount, fee money.Amount) bool {
 	return amount.Sign() > 0 && !amount.Sub(fee).Less(p.fees.Least) && fee.Less(amount)
 }
 
-// toWallet keeps coins of a paid invoice in the merchant's wallet. Nothing moves on the chain, unless something of the same
-// outputs is still the payer's, who may never say where to: then a transaction of ours parts them.
-func (p *Payer) toWallet(tx Tx, f payment.Facts, a payment.Assessment, x payment.Payout) error {
-	own := ledger.Invoice(string(x.InvoiceID))
-	busy, err := tx.SourcePayouts(own, x.Network, true, 1)
-	if err != nil {
-		return err
-	}
-	have, err := tx.BalanceOf(own, x.Network)
-	if err != nil {
-		return err
-	}
-	back := p.of(a.GiveBack)
-	shared := len(busy) > 0 || p.worth(back, p.fees.Plain)
-	switch {
-	case !shared:
-		x.Amount = have
-	case p.Net.Accounts:
-		if part := have.Sub(back); part.Less(x.Amount) {
-			x.Amount = part
-		}
-	case len(busy) == 0 && p.stays(f, x):
-		return p.openInside(tx, x, own)
-	}
-	if shared && !p.Net.Accounts || x.Amount.Sign() <= 0 {
-		return p.hold(tx, x, payment.HoldBusy, p.later(tx)) // what is on its way leaves the rest behind
-	}
-	return p.moveToWallet(tx, f, x, shared)
-}
-
-// stays tells whether the payer's part of an invoice's coins may stay for long: nobody said where to, or it is not worth its
-// fee.
-func (p *Payer) stays(f payment.Facts, x payment.Payout) bool {
-	return f.Invoice.RefundAddress(x.Network.Coin()) == "" || slices.ContainsFunc(f.Payouts, func(o payment.Payout) bool {
-		return o.Network == x.Network && o.Kind.IsAutomatic() && o.State == payment.PayoutWaiting && o.Held == payment.HoldFee
-	})
-}
-
-// openInside opens a settlement that stays in the wallet by a transaction: the merchant's part goes to an address of the wallet's
-// and the payer's comes back as change. The fee is the merchant's, and obeys its share.
-func (p *Payer) openInside(tx Tx, x payment.Payout, own ledger.Account) error {
-	n, most, err := p.holdings(tx, own, x.Amount)
-	if err != nil {
-		return err
-	}
-	if most.Less(x.Amount) {
-		if n < MaxHoldings {
-			return p.hold(tx, x, payment.HoldBusy, p.later(tx))
-		}
-		x.Amount = most // the rest stays with the next settlement
-	}
-	cost := p.cost(n).Add(p.fees.Output)
-	if x.Amount.PerMillion(p.Rules.FeeShare).Less(cost) || !p.worth(x.Amount, cost) {
-		return p.hold(tx, x, payment.HoldFee, p.later(tx))
-	}
-	to, err := receivingAddress(tx, x.MerchantID, x.Network)
-	if errors.Is(err, payment.ErrAbsent) {
-		return p.hold(tx, x, payment.HoldBusy, p.soon(tx)) // the pool is empty just now
-	}
-	if err != nil {
-		return err
-	}
-	x.To = to.Address
-	return p.open(tx, x, own)
-}
-
-// moveToWallet books an invoice's coins as the wallet's: all of them, or where accounts hold them the merchant's part.
-func (p *Payer) moveToWallet(tx Tx, f payment.Facts, x payment.Payout, part bool) error {
-	own, wallet := ledger.Invoice(string(x.InvoiceID)), ledger.Wallet(string(x.MerchantID))
-	if err := p.endDust(tx, f); err != nil {
-		return err
-	}
-	if err := tx.Post(ledger.MoveToWallet(ledger.Move{
-		Settlement: string(x.ID), Invoice: string(x.InvoiceID), Merchant: string(x.MerchantID), Network: x.Network, Amount: x.Amount,
-	})); err != nil {
-		return err
-	}
-	if err := p.moveCoins(tx, x, part); err != nil {
-		return err
-	}
-	if err := rebook(tx, wallet, x.Network); err != nil {
-		return err
-	}
-	x.To = ""
-	x.State, x.Source, x.Held, x.Net, x.DoneAt, x.UpdatedAt = payment.PayoutDone, own, payment.HoldNone, x.Amount, tx.Now(), tx.Now()
-	if err := tx.SwapPayout(x); err != nil {
-		return err
-	}
-	if err := p.wake(tx, x); err != nil {
-		return err
-	}
-	return reassess(tx, p.teller(), x.InvoiceID)
-}
-
-// moveHistory makes what was paid of the coins that became the wallet's the wallet's too: where a reorganisation takes the coins
-// away, all of it steps back in one account.
-func (p *Payer) moveHistory(tx Tx, x payment.Payout, own, wallet ledger.Account) error {
-	f, err := tx.Facts(x.InvoiceID)
-	if err != nil {
-		return err
-	}
-	for _, o := range f.Payouts {
-		if o.Network != x.Network || o.Source != own || o.State != payment.PayoutDone || o.SpendID == "" {
-			continue
-		}
-		o.Source = wallet
-		if err := tx.SwapPayout(o); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// moveCoins makes an invoice's confirmed coins the wallet's; of an account's coins only a part is noted.
-func (p *Payer) moveCoins(tx Tx, x payment.Payout, part bool) error {
-	own, wallet := ledger.Invoice(string(x.InvoiceID)), ledger.Wallet(string(x.MerchantID))
-	addr, err := tx.InvoiceAddress(x.InvoiceID, x.Network)
-	if err != nil {
-		return err
-	}
-	all, err := tx.AddressDeposits(x.Network, addr.Address)
-	if err != nil {
-		return err
-	}
-	if err := p.moveHistory(tx, x, own, wallet); err != nil {
-		return err
-	}
-	for _, d := range all {
-		if part || d.Account != own || d.State != payment.Confirmed {
-			continue
-		}
-		d.Account = wallet
-		if err := tx.SwapDeposit(d); err != nil {
-			return err
-		}
-	}
-	if !p.Net.Accounts {
-		return nil
-	}
-	addr.Wallet = addr.Wallet.Add(x.Amount)
-	return tx.SwapAddress(addr)
-}
-
 func (p *Payer) openRefund(tx Tx, x payment.Payout) error {
 	f, a, err := p.assess(tx, x.InvoiceID)
 	if err != nil {
@@ -415,6 +271,9 @@ func (p *Payer) openRefund(tx Tx, x payment.Payout) error {
 	}
 	if a.Marks.Has(payment.MarkReversed) {
 		return p.hold(tx, x, payment.HoldReversed, p.later(tx))
+	}
+	if arriving, err := p.arriving(tx, f); err != nil || arriving && x.Kind == payment.RefundAsked {
+		return errors.Join(err, p.hold(tx, x, payment.HoldBusy, p.soon(tx)))
 	}
 	owed, source, reason, err := p.owed(tx, f, a, x)
 	switch {
@@ -497,6 +356,9 @@ func (p *Payer) owed(tx Tx, f payment.Facts, a payment.Assessment, x payment.Pay
 		return owed, own, "", err
 	}
 	wallet := ledger.Wallet(string(x.MerchantID))
+	if owed, err = p.float(tx, f, x, have); err != nil {
+		return owed, "", "", err
+	}
 	if have, err = tx.BalanceOf(wallet, x.Network); err != nil || !have.Less(owed) {
 		return owed, wallet, "", err
 	}

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,19 +74,6 @@ func staysInside(tx Tx, s payment.Spend, address string) (bool, error) {
 		}
 	}
 	return true, nil
-}
-
-// insideOf tells whether what a payout brings to its receiver stays the merchant's here: a gather, or a settlement that keeps
-// its coins in the wallet.
-func insideOf(tx Tx, p payment.Payout) (bool, error) {
-	if p.Kind != payment.Settlement || p.To == "" {
-		return p.Kind == payment.Gather, nil
-	}
-	addr, err := tx.Address(p.Network, p.To)
-	if errors.Is(err, payment.ErrAbsent) {
-		return false, nil
-	}
-	return err == nil && addr.InvoiceID == "" && addr.MerchantID == p.MerchantID, err
 }
 
 // used takes in what left our addresses in a block: the spend is mined, or, where the transaction is none of ours, the operator
@@ -301,6 +287,14 @@ func (w *Watcher) finishOne(tx Tx, s payment.Spend, t *touched) error {
 	if err := tx.Post(ledger.FinishSpend(book)); err != nil {
 		return err
 	}
+	for _, paid := range book.Paid {
+		if paid.Inside == "" {
+			continue
+		}
+		if err := rebook(tx, paid.Inside, s.Network); err != nil {
+			return err
+		}
+	}
 	return w.eachPayout(tx, s, func(p *payment.Payout) error {
 		is := payment.PayoutDone
 		if s.Failed {
@@ -494,6 +488,9 @@ func (w *Watcher) unfinish(tx Tx, s payment.Spend) error {
 	if err != nil {
 		return err
 	}
+	if err := w.unfill(tx, s, book); err != nil {
+		return err
+	}
 	if err := tx.Post(ledger.ReverseSpend(book)); err != nil {
 		return err
 	}
@@ -507,119 +504,6 @@ func (w *Watcher) unfinish(tx Tx, s payment.Spend) error {
 		}
 		return tx.Stir(p.InvoiceID, w.Net.Network)
 	})
-}
-
-// unbook makes room for a deposit that is taken back: coins of it that are set aside for payouts are set aside no more. A
-// payout without a spend waits again; one with a spend keeps it, because its bytes go as the deposit goes. Those that spend the
-// deposit itself go first: they cannot be paid without it.
-func unbook(tx Tx, d payment.Deposit) error {
-	a, n := d.Account, d.Network
-	have, err := tx.BalanceOf(a, n)
-	if err != nil || !have.Less(d.Amount) {
-		return err
-	}
-	all, err := tx.SourcePayouts(a, n, true, Batch)
-	if err != nil {
-		return err
-	}
-	spends, err := spendersOf(tx, d)
-	if err != nil {
-		return err
-	}
-	slices.SortStableFunc(all, func(x, y payment.Payout) int { return cmp.Compare(spends.rank(x), spends.rank(y)) })
-	for _, p := range all {
-		if !have.Less(d.Amount) {
-			return nil
-		}
-		have = have.Add(p.Amount.Sub(p.Wasted))
-		if err := unreserve(tx, &p, payment.HoldReversed); err != nil {
-			return err
-		}
-		if err := tx.SwapPayout(p); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// spenders are the spends that use a deposit, or its account.
-type spenders map[payment.ID]bool
-
-// rank says which payouts give up coins first.
-func (s spenders) rank(p payment.Payout) int {
-	switch {
-	case s[p.SpendID]:
-		return 0
-	case p.SpendID == "":
-		return 1
-	}
-	return 2
-}
-
-func spendersOf(tx Tx, d payment.Deposit) (spenders, error) {
-	all := spenders{}
-	tickets := []string{d.Ref}
-	if addr, err := tx.Address(d.Network, d.Address); err == nil {
-		tickets = append(tickets, AccountTicket(addr.Address, addr.Nonce))
-	}
-	for _, t := range tickets {
-		s, err := tx.TicketSpend(d.Network, t)
-		if errors.Is(err, payment.ErrAbsent) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		all[s.ID] = true
-	}
-	return all, nil
-}
-
-// unreserve gives a payout's coins back to where they came from.
-func unreserve(tx Tx, p *payment.Payout, why payment.Hold) error {
-	if err := tx.Post(ledger.Unreserve(reservation(*p))); err != nil {
-		return err
-	}
-	p.Reserved, p.Held, p.UpdatedAt, p.DueAt = false, why, tx.Now(), tx.Now()
-	if p.State == payment.PayoutOpen {
-		p.State, p.Source = payment.PayoutWaiting, ""
-	}
-	return nil
-}
-
-// reserve sets a payout's coins aside.
-func reserve(tx Tx, p *payment.Payout) error {
-	p.Turn, p.Reserved, p.Held = p.Turn+1, true, payment.HoldNone
-	return tx.Post(ledger.Reserve(reservation(*p)))
-}
-
-func reservation(p payment.Payout) ledger.Reservation {
-	return ledger.Reservation{Payout: string(p.ID), Turn: p.Turn, Source: p.Source, Network: p.Network, Amount: p.Amount.Sub(p.Wasted)}
-}
-
-// rebook sets coins aside again for payouts whose spend is on its way, now that their deposit is deep enough again.
-func rebook(tx Tx, a ledger.Account, n money.Network) error {
-	all, err := tx.SourcePayouts(a, n, false, Batch)
-	if err != nil {
-		return err
-	}
-	for _, p := range all {
-		have, err := tx.BalanceOf(a, n)
-		if err != nil {
-			return err
-		}
-		if p.State != payment.PayoutPaying || have.Less(p.Amount.Sub(p.Wasted)) {
-			continue
-		}
-		if err := reserve(tx, &p); err != nil {
-			return err
-		}
-		p.UpdatedAt = tx.Now()
-		if err := tx.SwapPayout(p); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // tell writes the event and the callback of a payout's step. Only refunds that were asked for have a callback.

@@ -116,6 +116,7 @@ func (r *Recovery) Step(ctx context.Context, n money.Network, caughtUp bool) err
 		}
 	}
 	r.mu.Unlock()
+	slices.Sort(ids) // in the order of their making: one may spend what another brought back
 	for _, id := range ids {
 		var taken bool
 		err := r.Store.Update(ctx, func(tx Tx) (err error) {
@@ -357,7 +358,14 @@ func invent(tx Tx, s payment.Spend, pay chain.Pay, o *owner) (payment.Payout, er
 		Wasted: money.Zero(coin), Fee: money.Zero(coin), State: payment.PayoutWaiting, Attempt: pay.Attempt,
 		CreatedAt: tx.Now(), UpdatedAt: tx.Now(), DueAt: tx.Now(),
 	}
-	if o.invoice != "" {
+	own := o.invoice != "" && !o.account.IsWallet()
+	switch {
+	case own && !p.Kind.IsRefund():
+		p.Kind = payment.Settlement // also of coins that stay in the wallet, or had become its own in the history that is lost
+	case !own && p.Kind != payment.Gather:
+		p.Kind = payment.Withdrawal // whose refund the wallet paid nobody can tell
+	}
+	if own {
 		inv, err := tx.Invoice(o.invoice)
 		if err != nil {
 			return p, err

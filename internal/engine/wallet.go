@@ -113,16 +113,22 @@ func (d *Desk) ReceivingAddress(ctx context.Context, merchant payment.ID, n mone
 		if err := merchantIs(tx, merchant); err != nil {
 			return err
 		}
-		if a, err = tx.ReceivingAddress(merchant, n); !errors.Is(err, payment.ErrAbsent) {
-			return err
-		}
-		a, err = tx.GiveAddress(GiveAddress{Merchant: merchant, Network: n, HotUntil: tx.Now().Add(HotFor)})
+		a, err = receivingAddress(tx, merchant, n)
 		if errors.Is(err, payment.ErrAbsent) {
 			return payment.Refuse(payment.Unavailable, payment.WordNoAddress, "no address is ready just now: try again shortly")
 		}
 		return err
 	})
 	return a.Address, err
+}
+
+// receivingAddress is the one that a wallet receives at, given at the first call. payment.ErrAbsent: none is ready.
+func receivingAddress(tx Tx, merchant payment.ID, n money.Network) (payment.Address, error) {
+	a, err := tx.ReceivingAddress(merchant, n)
+	if !errors.Is(err, payment.ErrAbsent) {
+		return a, err
+	}
+	return tx.GiveAddress(GiveAddress{Merchant: merchant, Network: n, HotUntil: tx.Now().Add(HotFor)})
 }
 
 // AskWithdrawal asks for coins of a merchant's wallet.

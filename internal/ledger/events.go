@@ -15,6 +15,20 @@ type Deposit struct {
 	Turn    int64
 	Account Account // whose the coins are
 	Amount  money.Amount
+	Wallet  Account      // of the merchant's wallet, where Kept is above zero
+	Kept    money.Amount // of Amount: what was moved to the wallet, of an account's coins that came before and come again
+}
+
+// in are the postings of coins that came.
+func (d Deposit) in() []Posting {
+	if d.Kept.Sign() <= 0 {
+		return []Posting{{From: World, To: d.Account, Network: d.Network, Amount: d.Amount}}
+	}
+	all := []Posting{{From: World, To: d.Wallet, Network: d.Network, Amount: d.Kept}}
+	if rest := d.Amount.Sub(d.Kept); rest.Sign() > 0 {
+		all = append(all, Posting{From: World, To: d.Account, Network: d.Network, Amount: rest})
+	}
+	return all
 }
 
 // ConfirmDeposit books coins that came and are deep enough: world → their account.
@@ -22,17 +36,17 @@ func ConfirmDeposit(d Deposit) Entry {
 	return Entry{
 		Key:      fmt.Sprintf("deposit/%s/%s/%d", d.Network, d.Ref, d.Turn),
 		Kind:     DepositConfirmed,
-		Postings: []Posting{{From: World, To: d.Account, Network: d.Network, Amount: d.Amount}},
+		Postings: d.in(),
 	}
 }
 
 // ReverseDeposit books that the chain took a confirmed deposit back: the opposite of ConfirmDeposit of the same turn.
 func ReverseDeposit(d Deposit) Entry {
-	return Entry{
-		Key:      fmt.Sprintf("deposit/%s/%s/%d/reversed", d.Network, d.Ref, d.Turn),
-		Kind:     DepositReversed,
-		Postings: []Posting{{From: d.Account, To: World, Network: d.Network, Amount: d.Amount}},
+	e := Entry{Key: fmt.Sprintf("deposit/%s/%s/%d/reversed", d.Network, d.Ref, d.Turn), Kind: DepositReversed}
+	for _, p := range d.in() {
+		e.Postings = append(e.Postings, Posting{From: p.To, To: p.From, Network: p.Network, Amount: p.Amount})
 	}
+	return e
 }
 
 // DepositKey names a deposit among the entries.

@@ -96,6 +96,11 @@ func (p Payout) Live() bool {
 	return p.State == PayoutWaiting || p.State == PayoutOpen || p.State == PayoutPaying
 }
 
+// IsMoved tells whether it is a settlement that was done in the ledger alone: its coins became the wallet's where they are.
+func (p Payout) IsMoved() bool {
+	return p.Kind == Settlement && p.State == PayoutDone && p.SpendID == ""
+}
+
 // A Hold is why a payout does not go on, shown to merchant and operator in their words.
 type Hold string
 
