@@ -72,14 +72,14 @@ func crashAll(t *testing.T, s *stage, whole bool) {
 					continue
 				}
 				t.Run(fmt.Sprintf("%s-%s-%s", coin, step.Name, scene.name), func(t *testing.T) {
-					text := fmt.Sprintf("invoice A 1000000 KRW refund=%s ; choose A %s\n%s", coin, coin, scene.text)
+					text := fmt.Sprintf("app --settle-hold 1h\ninvoice A 1000000 KRW refund=%s ; choose A %s\n%s", coin, coin, scene.text)
 					text = strings.NewReplacer("COIN", coin, "STEP", fmt.Sprint(step.Step)).Replace(text)
-					perform(t, s, strings.ReplaceAll(t.Name(), "/", "-"), text, "app --settle-hold 1h")
+					play(open(t, s, strings.ReplaceAll(t.Name(), "/", "-"), false), stepsOf(text))
 				})
 			}
 		}
 	}
-	t.Run("audit", func(t *testing.T) { perform(t, s, "audit", "audit", "app --settle-hold 1h") })
+	t.Run("audit", func(t *testing.T) { play(open(t, s, "audit", false), stepsOf("audit")) })
 }
 
 type scene struct{ name, text string }
@@ -92,23 +92,6 @@ func scenesOf(step string) []scene {
 		return []scene{{"settlement", settling}}
 	}
 	return []scene{{"refund", ordinary}, {"settlement", settling}}
-}
-
-// perform plays a text on a stage.
-func perform(t *testing.T, s *stage, name, text, first string) {
-	t.Helper()
-	st := open(t, s, name, false)
-	defer st.calm()
-	st.line = name
-	st.do(first)
-	for _, line := range strings.Split(text, "\n") {
-		for _, step := range strings.Split(line, ";") {
-			if step = strings.TrimSpace(step); step != "" {
-				st.line = name + ": " + step
-				st.do(step)
-			}
-		}
-	}
 }
 
 // crash STEP: the process ends at the next payout that comes to this step

@@ -10,53 +10,108 @@ import (
 	"github.com/pipe-pg/pipe/internal/pgtest"
 )
 
-// flows lists the stories; only those that name bitcoin alone when the chain is to be a real bitcoind.
-func flows(t *testing.T, keep func(text string) bool) []string {
+// flows are the stories, by their files.
+func flows(t *testing.T) []string {
 	t.Helper()
 	all, err := filepath.Glob("../../testdata/flows/*.txt")
 	if err != nil || len(all) == 0 {
 		t.Fatalf("no stories: %v", err)
 	}
-	var kept []string
-	for _, path := range all {
-		b, err := os.ReadFile(path)
+	return all
+}
+
+// steps are the steps of a story, by line.
+func stepsOf(text string) (lines [][]string) {
+	for _, line := range strings.Split(text, "\n") {
+		line, _, _ = strings.Cut(line, "#")
+		var steps []string
+		for _, step := range strings.Split(line, ";") {
+			if step = strings.TrimSpace(step); step != "" {
+				steps = append(steps, step)
+			}
+		}
+		lines = append(lines, steps)
+	}
+	return lines
+}
+
+// bitcoinPart is what of a story happens with bitcoin, for a real bitcoind: none where nothing is paid, or where a node is
+// asked for fees, faults, or blocks while it is down, which a real one does not have at call.
+func bitcoinPart(lines [][]string) (part [][]string) {
+	other := map[string]bool{"ETH": true} // the coin, and what is paid in it
+	for _, line := range lines {
+		for _, step := range line {
+			if args := strings.Fields(step); len(args) > 2 && (args[0] == "choose" || args[0] == "withdraw") && args[2] == "ETH" {
+				other[args[1]] = true
+			}
+		}
+	}
+	paid, down := false, false
+	for _, line := range lines {
+		var kept []string
+		for _, step := range line {
+			args := strings.Fields(step)
+			if args[0] == "fee" || args[0] == "fail" || down && args[0] == "mine" {
+				return nil
+			}
+			if len(args) > 1 && other[args[1]] {
+				continue
+			}
+			if args[0] == "node" {
+				down = args[2] == "down"
+			}
+			paid = paid || args[0] == "pay" || args[0] == "payout"
+			kept = append(kept, step)
+		}
+		part = append(part, kept)
+	}
+	if !paid {
+		return nil
+	}
+	return part
+}
+
+// A telling is how the stories are played.
+type telling struct {
+	killing bool                              // kill -9 between any two steps
+	part    func(lines [][]string) [][]string // of each story; nil: all
+}
+
+func tell(t *testing.T, s *stage, how telling) {
+	for _, path := range flows(t) {
+		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if keep(string(b)) {
-			kept = append(kept, path)
+		lines := stepsOf(string(text))
+		if how.part != nil {
+			if lines = how.part(lines); lines == nil {
+				continue
+			}
 		}
-	}
-	return kept
-}
-
-func everything(string) bool       { return true }
-func bitcoinOnly(text string) bool { return !strings.Contains(text, "ETH") }
-
-func tell(t *testing.T, s *stage, paths []string, killing bool) {
-	for _, path := range paths {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) { play(t, s, path, killing) })
+		name := strings.TrimSuffix(filepath.Base(path), ".txt")
+		t.Run(name, func(t *testing.T) { play(open(t, s, name, how.killing), lines) })
 	}
 }
 
 func TestStories(t *testing.T) {
 	t.Parallel()
-	tell(t, raise(t), flows(t, everything), false)
+	tell(t, raise(t), telling{})
 }
 
 // TestStoriesKilled plays every story with kill -9 between any two steps.
 func TestStoriesKilled(t *testing.T) {
 	t.Parallel()
-	tell(t, raise(t), flows(t, everything), true)
+	tell(t, raise(t), telling{killing: true})
 }
 
 func TestStoriesOnBitcoind(t *testing.T) {
 	t.Parallel()
 	path := bitcoind.PathForTest(t)
-	tell(t, raise(t, "--bitcoind", path), flows(t, bitcoinOnly), false)
+	tell(t, raise(t, "--bitcoind", path), telling{part: bitcoinPart})
 }
 
 func TestStoriesOnPostgres(t *testing.T) {
 	t.Parallel()
-	tell(t, raise(t, "--database", pgtest.URL(t)), flows(t, everything), false)
+	tell(t, raise(t, "--database", pgtest.URL(t)), telling{})
 }

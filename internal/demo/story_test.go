@@ -1,7 +1,6 @@
 package demo_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -213,37 +212,23 @@ func open(t *testing.T, s *stage, name string, killing bool) *story {
 	return st
 }
 
-// play runs every step of a file.
-func play(t *testing.T, s *stage, path string, killing bool) {
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	st := open(t, s, strings.TrimSuffix(filepath.Base(path), ".txt"), killing)
-	defer st.calm()
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		text, _, _ := strings.Cut(lines.Text(), "#")
-		for _, step := range strings.Split(text, ";") {
-			if step = strings.TrimSpace(step); step == "" {
-				continue
-			}
-			st.line = fmt.Sprintf("%s:%d: %s", filepath.Base(path), n, step)
-			st.do(step)
-			if killing && !st.down {
+// play runs every step of a story, by line.
+func play(s *story, lines [][]string) {
+	defer s.calm()
+	for n, line := range lines {
+		for _, step := range line {
+			s.line = fmt.Sprintf("%s:%d: %s", s.name, n+1, step)
+			s.do(step)
+			if s.killing && !s.down {
 				s.kill()
-				if err := st.afterStart(); err != nil {
-					t.Fatalf("%s: after the kill: %v", st.line, err)
+				if err := s.afterStart(); err != nil {
+					s.t.Fatalf("%s: after the kill: %v", s.line, err)
 				}
 			}
-			if t.Failed() {
+			if s.t.Failed() {
 				return
 			}
 		}
-	}
-	if err := lines.Err(); err != nil {
-		t.Fatal(err)
 	}
 }
 
