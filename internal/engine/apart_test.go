@@ -2,7 +2,9 @@ package engine_test
 
 import (
 	"testing"
+	"time"
 
+	"github.com/pipe-pg/pipe/internal/chain"
 	"github.com/pipe-pg/pipe/internal/engine"
 	"github.com/pipe-pg/pipe/internal/ledger"
 	"github.com/pipe-pg/pipe/internal/money"
@@ -210,5 +212,139 @@ func TestToldOnceOverReorganisations(t *testing.T) {
 		r.follow()
 		r.deepen(c.coin, 7)
 		r.refunded(c, id)
+	})
+}
+
+// Fees of what was carried out in vain are the payer's who named the receiver, and nobody else waits for them.
+func TestInVainThenElsewhere(t *testing.T) {
+	t.Parallel()
+	for _, settled := range []bool{false, true} {
+		r, c := newRig(t), places[1]
+		if settled {
+			r.settles(c, c.shop)
+		}
+		r.eth.Traps(c.payer, true)
+		id := r.create("50")
+		r.eth.Pay(r.choose(id, c.coin), amount(c.coin, c.times(3)))
+		r.mine(c.coin, 3)
+		r.follow()
+		cookie, err := r.desk.SetRefundAddress(t.Context(), id, engine.RefundChange{Coin: c.coin, Address: c.payer})
+		r.must(err)
+		r.deepen(c.coin, 3)
+		if p := r.payout(id, payment.RefundExcess); p.TxID == "" {
+			t.Fatal(r.why(id))
+		}
+		r.eth.Refuses(c.payer, true) // from the next look on it says so
+		r.deepen(c.coin, 9)
+		failed := r.payout(id, payment.RefundExcess)
+		for _, p := range r.facts(id).Payouts {
+			if p.State == payment.PayoutFailed {
+				failed = p
+			}
+		}
+		if failed.State != payment.PayoutFailed || failed.Wasted.IsZero() {
+			t.Fatal(r.why(id))
+		}
+		_, err = r.desk.SetRefundAddress(t.Context(), id, engine.RefundChange{Coin: c.coin, Address: c.other, Cookie: cookie})
+		r.must(err)
+		r.deepen(c.coin, 12)
+		p, s := r.payout(id, payment.RefundExcess), r.payout(id, payment.Settlement)
+		if p.State != payment.PayoutDone || !p.Amount.Add(failed.Wasted).Equal(amount(c.coin, c.times(2))) {
+			t.Fatal(r.why(id))
+		}
+		if s.State != payment.PayoutDone || s.Amount.Text() != c.due {
+			t.Fatal(r.why(id))
+		}
+		r.once()
+		r.clean()
+	}
+}
+
+// crumbs are an invoice that is paid by many outputs.
+func (r *rig) crumbs(c coinPlace, n int64, more ...func(*engine.Create)) payment.ID {
+	r.Helper()
+	id := r.create("50", more...)
+	to := r.choose(id, c.coin)
+	for range n {
+		r.chain(c.coin).Pay(to, amount(c.coin, c.due).PerMillion(1_000_000/n))
+	}
+	r.mine(c.coin, 3)
+	r.follow()
+	r.is(id, "2/1")
+	return id
+}
+
+// An invoice that was paid by more outputs than one transaction may spend is settled by several.
+func TestSettledInParts(t *testing.T) {
+	t.Parallel()
+	r, c := newRig(t), places[0]
+	r.settles(c, c.shop)
+	r.update(func(tx engine.Tx) error { r.payer[c.coin].Rules.FeeShare = 300_000; return nil })
+	id := r.crumbs(c, 125)
+	r.deepen(c.coin, 30)
+	r.payoutsAre(id, "settlement done", "settlement done", "settlement done")
+	if got := r.held(id, c.n); got != "0" {
+		t.Error(got, r.why(id))
+	}
+	r.once()
+	r.clean()
+}
+
+// A wallet of many small outputs gathers them first, and then pays.
+func TestGatherOutputs(t *testing.T) {
+	for _, refund := range []bool{false, true} {
+		t.Run(map[bool]string{false: "withdrawal", true: "refund"}[refund], func(t *testing.T) {
+			t.Parallel()
+			r, c := newRig(t), places[0]
+			var many []string
+			for range 130 {
+				many = append(many, amount(c.coin, c.due).PerMillion(20_000).Text())
+			}
+			r.receive(c, many...)
+			if !refund {
+				w := r.withdraw(c, engine.All)
+				r.deepen(c.coin, 20)
+				if w = r.again(w); w.State != payment.PayoutDone {
+					t.Fatalf("%+v %s", w, r.errors)
+				}
+				r.got(c, c.other, w.Net, 1)
+				r.walletIs(c, "0")
+			} else {
+				r.settles(c, c.shop)
+				id := r.paid(c.coin, "50", c.due, func(x *engine.Create) { x.RefundAddress = c.payer })
+				r.deepen(c.coin, 7)
+				r.payoutsAre(id, "settlement done")
+				_, err := r.askRefund(id)
+				r.must(err)
+				r.deepen(c.coin, 20)
+				p := r.payout(id, payment.RefundAsked)
+				if p.State != payment.PayoutDone || p.Amount.Text() != c.due {
+					t.Fatal(r.why(id))
+				}
+				r.refunded(c, id)
+			}
+			r.once()
+			r.clean()
+		})
+	}
+}
+
+// A settlement that waits for a node goes where its application says once it goes.
+func TestSettlementAddressChanges(t *testing.T) {
+	each(t, func(t *testing.T, r *rig, c coinPlace) {
+		r.settles(c, c.shop)
+		id := r.paid(c.coin, "50", c.due)
+		r.mine(c.coin, 1)
+		r.follow()
+		r.clock.add(101 * time.Second)
+		r.chain(c.coin).Fail("Build", chain.ErrBlind)
+		r.must(r.payer[c.coin].Step(r.Context()))
+		r.payoutsAre(id, "settlement open node")
+		r.chain(c.coin).Fail("Build", nil)
+		r.settles(c, c.other)
+		r.deepen(c.coin, 7)
+		r.payoutsAre(id, "settlement done")
+		r.got(c, c.shop, money.Zero(c.coin), 0)
+		r.got(c, c.other, r.payout(id, payment.Settlement).Net, 1)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/pipe-pg/pipe/internal/ledger"
@@ -18,6 +19,9 @@ func (p *Payer) gather(ctx context.Context, id payment.ID) error {
 		x, err := tx.Payout(id)
 		if err != nil || x.State != payment.PayoutOpen {
 			return err
+		}
+		if !p.Net.Accounts {
+			return p.gatherOutputs(tx, x)
 		}
 		all, err := tx.WalletAddresses(x.MerchantID, x.Network, Batch)
 		if err != nil || len(all) == 0 {
@@ -56,16 +60,70 @@ func (p *Payer) addGathers(tx Tx, x payment.Payout, all []payment.Address) error
 			continue
 		}
 		have = have.Add(a.Wallet)
-		err := tx.AddPayout(payment.Payout{
-			ID: tx.NewID(), Kind: payment.Gather, MerchantID: x.MerchantID, Network: x.Network, To: all[0].Address, Amount: a.Wallet,
-			Wasted: money.Zero(x.Network.Coin()), Fee: money.Zero(x.Network.Coin()), State: payment.PayoutWaiting, For: x.ID, Attempt: 1,
-			CreatedAt: tx.Now(), UpdatedAt: tx.Now(), DueAt: tx.Now(),
-		})
-		if err != nil {
+		if err := tx.AddPayout(gatherFor(tx, x, all[0].Address, a.Wallet)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// gatherOutputs makes one output of many, as often as it takes until one transaction can spend enough. Those that the network's
+// fee would eat are left where they are.
+func (p *Payer) gatherOutputs(tx Tx, x payment.Payout) error {
+	coins, err := p.coins(tx, x.Source)
+	if err != nil {
+		return err
+	}
+	most := money.Zero(x.Network.Coin())
+	for _, c := range coins[:min(len(coins), MaxHoldings)] {
+		most = most.Add(c.Amount)
+	}
+	coins = slices.DeleteFunc(coins, func(c payment.Deposit) bool {
+		return c.Amount.PerMillion(GatherShare).Less(p.fees.Holding)
+	})
+	if len(coins) <= MaxHoldings {
+		if x.Kind.IsRefund() {
+			return p.fail(tx, x, fmt.Sprintf("the coins of the PIPE wallet are too small: together they pay %s now", most))
+		}
+		x.Amount = most // what is left is not worth its fee
+		return p.shrink(tx, x)
+	}
+	to, err := receivingAddress(tx, x.MerchantID, x.Network)
+	if errors.Is(err, payment.ErrAbsent) {
+		return p.hold(tx, x, payment.HoldBusy, p.soon(tx)) // the pool is empty just now
+	}
+	if err != nil {
+		return err
+	}
+	need := x.Amount
+	if err := unreserve(tx, &x, payment.HoldGather); err != nil {
+		return err
+	}
+	x.DueAt = p.soon(tx)
+	if err := tx.SwapPayout(x); err != nil {
+		return err
+	}
+	for have := money.Zero(x.Network.Coin()); len(coins) > 1 && have.Less(need); {
+		chunk := coins[:min(len(coins), MaxHoldings)]
+		coins = coins[len(chunk):]
+		sum := money.Zero(x.Network.Coin())
+		for _, c := range chunk {
+			sum = sum.Add(c.Amount)
+		}
+		have = have.Add(sum)
+		if err := tx.AddPayout(gatherFor(tx, x, to.Address, sum)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func gatherFor(tx Tx, x payment.Payout, to string, sum money.Amount) payment.Payout {
+	nothing := money.Zero(x.Network.Coin())
+	return payment.Payout{
+		ID: tx.NewID(), Kind: payment.Gather, MerchantID: x.MerchantID, Network: x.Network, To: to, Amount: sum, Wasted: nothing,
+		Fee: nothing, State: payment.PayoutWaiting, For: x.ID, Attempt: 1, CreatedAt: tx.Now(), UpdatedAt: tx.Now(), DueAt: tx.Now(),
+	}
 }
 
 // shrink pays less than was planned: gathering cost its fees.

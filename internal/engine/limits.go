@@ -61,6 +61,9 @@ const (
 	MaxVersions = 10
 	// MaxHoldings bounds the tickets of a spend (bitcoin.MaxInputs).
 	MaxHoldings = 50
+	// GatherShare is what of an output, in millionths, the network fee for spending it may take when outputs are gathered: half
+	// of what the signer allows of a gather (signer.WithdrawShare).
+	GatherShare = 100_000
 	// LookAgain is how many times Net.Retry a payout rests that waits for something that changes slowly, as fees do.
 	LookAgain = 10
 	// AddressAgain is how long a payout rests that waits for a person: what that person does wakes it at once.
@@ -109,6 +112,8 @@ const (
 	// MaxCode bounds the text of a code, MaxAgent what a browser calls itself, both in bytes.
 	MaxCode  = 40
 	MaxAgent = 200
+	// MaxDevice bounds what a browser keeps of an earlier log-in, in bytes.
+	MaxDevice = 512
 	// TokenBytes is the randomness of sessions and links, in bytes; RecoveryCodes how many recovery codes are made at once.
 	TokenBytes    = 32
 	RecoveryCodes = 10
@@ -144,6 +149,8 @@ const (
 	// Choices.
 	MaxPeerNotes = 10_000
 	MaxSecrets   = 4
+	// MaxStory bounds the events, the callbacks, the tries of each and the acts that the story of one invoice tells.
+	MaxStory = 500
 	// MaxTries is more than the tries that any callback has.
 	MaxTries = 1 << 30
 )

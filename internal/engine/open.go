@@ -173,7 +173,14 @@ func (p *Payer) openWorth(tx Tx, f payment.Facts, x payment.Payout, app payment.
 	if err != nil {
 		return err
 	}
-	total, cost := x.Amount, p.cost(1)
+	n, most, err := p.holdings(tx, ledger.Invoice(string(x.InvoiceID)), x.Amount)
+	if err != nil {
+		return err
+	}
+	if most.Less(x.Amount) && n >= MaxHoldings {
+		x.Amount = most // more outputs than one transaction may spend: the rest is settled by the next one
+	}
+	total, cost := x.Amount, p.cost(n)
 	for _, o := range group {
 		total = total.Add(o.Amount)
 		cost = cost.Add(p.fees.Holding).Add(p.fees.Output)
@@ -185,7 +192,8 @@ func (p *Payer) openWorth(tx Tx, f payment.Facts, x payment.Payout, app payment.
 		total = x.Amount // each is a transaction of its own
 		cost = p.fees.Plain
 	}
-	own := x.Amount.PerMillion(p.Rules.FeeShare).Less(p.fees.Holding) // its own part alone is too dear, however large the company
+	more := p.cost(n).Sub(p.fees.Plain).Add(p.fees.Holding)
+	own := x.Amount.PerMillion(p.Rules.FeeShare).Less(more) // its own part alone is too dear, however large the company
 	if own || total.PerMillion(p.Rules.FeeShare).Less(cost) || !p.worth(x.Amount, p.fees.Plain) {
 		return p.hold(tx, x, payment.HoldFee, p.later(tx))
 	}
@@ -295,7 +303,7 @@ func (p *Payer) openRefund(tx Tx, x payment.Payout) error {
 	if err != nil {
 		return err
 	}
-	if most.Less(x.Amount) && n >= MaxHoldings {
+	if most.Less(x.Amount) && n >= MaxHoldings && !source.IsWallet() {
 		x.Amount = most // more outputs than one transaction may spend: the rest goes with the next refund
 	}
 	if !p.worth(x.Amount, p.cost(n)) {
@@ -375,10 +383,11 @@ func (p *Payer) clear(tx Tx, f payment.Facts, x payment.Payout) error {
 		if o.ID == x.ID || o.Network != x.Network || o.State != payment.PayoutWaiting && o.State != payment.PayoutOpen {
 			continue
 		}
-		if o.Reserved {
+		if source := o.Source; o.Reserved {
 			if err := unreserve(tx, &o, payment.HoldNone); err != nil {
 				return err
 			}
+			o.Source = source
 		}
 		o.State, o.Held, o.FailReason, o.DoneAt, o.UpdatedAt = payment.PayoutFailed, payment.HoldNone, "part of the refund that the shop asked for", tx.Now(), tx.Now()
 		if err := tx.SwapPayout(o); err != nil {

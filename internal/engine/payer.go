@@ -202,10 +202,11 @@ func (p *Payer) wake(tx Tx, x payment.Payout) error {
 
 // fail ends a payout for good. Coins that were set aside for it go back.
 func (p *Payer) fail(tx Tx, x payment.Payout, reason string) error {
-	if x.Reserved {
+	if source := x.Source; x.Reserved {
 		if err := unreserve(tx, &x, payment.HoldNone); err != nil {
 			return err
 		}
+		x.Source = source // whose coins paid for what was in vain
 	}
 	if err := payment.PayoutEdges.Check(x.State, payment.PayoutFailed); err != nil {
 		return err

@@ -66,6 +66,8 @@ func (p *Payer) planOne(ctx context.Context, group []payment.Payout) (done []pay
 	switch {
 	case errors.Is(err, errGone):
 		return []payment.ID{first}, p.giveUp(ctx, first)
+	case errors.Is(err, errElsewhere):
+		return []payment.ID{first}, p.waitAgain(ctx, first)
 	case err != nil:
 		return nil, err
 	case why == payment.HoldGather:
@@ -114,6 +116,44 @@ func (p *Payer) giveUp(ctx context.Context, id payment.ID) error {
 	})
 }
 
+// errElsewhere: the merchant named another settlement address since a settlement was opened.
+var errElsewhere = errors.New("engine: the settlement address was changed")
+
+// whereTo tells whether a settlement still goes where its application says.
+func whereTo(tx Tx, x payment.Payout) error {
+	if x.Kind != payment.Settlement || x.ApplicationID == "" {
+		return nil
+	}
+	app, err := tx.Application(x.ApplicationID)
+	if err != nil {
+		return err
+	}
+	to := x.To
+	if inside, err := insideOf(tx, x); err != nil {
+		return err
+	} else if inside {
+		to = ""
+	}
+	if app.Settlement[x.Network.Coin()] != to {
+		return errElsewhere
+	}
+	return nil
+}
+
+// waitAgain opens a payout anew.
+func (p *Payer) waitAgain(ctx context.Context, id payment.ID) error {
+	return p.Store.Update(ctx, func(tx Tx) error {
+		x, err := tx.Payout(id)
+		if err != nil || x.State != payment.PayoutOpen || !x.Reserved {
+			return err
+		}
+		if err := unreserve(tx, &x, payment.HoldNone); err != nil {
+			return err
+		}
+		return tx.SwapPayout(x)
+	})
+}
+
 // errTooDear: the fee would eat more of a settlement than the operator's share.
 var errTooDear = errors.New("engine: fee is above its share of a settlement")
 
@@ -140,6 +180,12 @@ func (p *Payer) choose(tx Tx, group []payment.Payout) (pl plan, why payment.Hold
 				return pl, payment.HoldBusy, nil
 			}
 			continue
+		}
+		if err := whereTo(tx, x); err != nil {
+			if i == 0 {
+				return pl, "", err
+			}
+			continue // it has its turn
 		}
 		tickets, hold, err := p.tickets(tx, x)
 		if err != nil || hold != payment.HoldNone {

@@ -33,10 +33,17 @@ func (p *Payer) tickets(tx Tx, x payment.Payout) ([]payment.Ticket, payment.Hold
 		have = have.Add(c.Amount)
 		all = append(all, payment.Ticket{Network: c.Network, Ticket: c.Ref, Address: c.Address, Amount: c.Amount, Index: addr.Index})
 	}
-	if have.Less(need) {
+	switch {
+	case !have.Less(need):
+		return all, payment.HoldNone, nil
+	case len(all) < MaxHoldings:
 		return nil, payment.HoldBusy, nil // some are in another spend, or came back from one that is not deep enough yet
+	case x.Kind == payment.Gather:
+		return nil, "", errGone // others took the large ones
+	case x.Source.IsWallet():
+		return nil, payment.HoldGather, nil // many small ones
 	}
-	return all, payment.HoldNone, nil
+	return nil, payment.HoldBusy, nil
 }
 
 // coins are an account's unspent outputs, the largest first, so that few of them pay.

@@ -351,7 +351,8 @@ func giveBack(f Facts, a Assessment) []money.Amount {
 		case a.Status == Paid && a.Quote != nil && a.Quote.Coin == coin:
 			back = back.Sub(a.Quote.Due)
 		}
-		back = back.Sub(f.backed(coin, func(p Payout) bool { return p.Kind.IsRefund() }))
+		back = back.Sub(f.backed(coin, func(p Payout) bool { return p.Kind.IsRefund() })).
+			Sub(f.wasted(coin, func(p Payout) bool { return p.Kind.IsRefund() })) // the payer named what did not take them
 		if there := f.unspent(coin); there.Less(back) {
 			back = there // what was not worth its fee went with the settlement
 		}

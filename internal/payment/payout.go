@@ -180,12 +180,23 @@ func (f Facts) backed(coin money.Currency, is func(Payout) bool) money.Amount {
 	return sum
 }
 
+// wasted is what fees of spends in vain cost of a coin, for payouts of these kinds that failed in the end.
+func (f Facts) wasted(coin money.Currency, is func(Payout) bool) money.Amount {
+	sum := money.Zero(coin)
+	for _, p := range f.Payouts {
+		if p.Network.Coin() == coin && p.State == PayoutFailed && p.Wasted.Sign() > 0 && is(p) && !p.Source.IsWallet() {
+			sum = sum.Add(p.Wasted)
+		}
+	}
+	return sum
+}
+
 // unspent is what of a coin is left of the invoice's own confirmed coins, as the facts have it.
 func (f Facts) unspent(coin money.Currency) money.Amount {
 	own := ledger.Invoice(string(f.Invoice.ID))
 	return sumOf(f, coin, isConfirmed).Sub(f.backed(coin, func(p Payout) bool {
 		return p.Source == own || p.Kind != RefundAsked // all others spend the invoice's coins, also where these are the wallet's by now
-	}))
+	})).Sub(f.wasted(coin, func(Payout) bool { return true }))
 }
 
 // Network is the network of a coin on which the invoice has deposits or quotes, "" where it has none.
@@ -207,5 +218,6 @@ func (f Facts) Network(coin money.Currency) money.Network {
 // back already.
 func (f Facts) Refundable(n money.Network) money.Amount {
 	coin := n.Coin()
-	return sumOf(f, coin, isConfirmed).Sub(f.backed(coin, func(p Payout) bool { return p.Kind.IsRefund() && p.Kind != RefundAsked }))
+	back := f.backed(coin, func(p Payout) bool { return p.Kind.IsRefund() && p.Kind != RefundAsked })
+	return sumOf(f, coin, isConfirmed).Sub(back).Sub(f.wasted(coin, func(p Payout) bool { return p.Kind.IsRefund() }))
 }
