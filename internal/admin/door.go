@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pipe-pg/pipe/internal/engine"
+	"github.com/pipe-pg/pipe/internal/money"
 	"github.com/pipe-pg/pipe/internal/payment"
 	"github.com/pipe-pg/pipe/internal/web"
 )
@@ -30,9 +31,13 @@ var textFiles embed.FS
 type Options struct {
 	Office *engine.Office
 	Desk   *engine.Desk
-	URL    string // where people reach the admin: scheme and host, no path
-	Peers  web.Peers
-	Log    *slog.Logger
+	// Explain puts a callback's verdict into words of a language (en, ko); nil: the verdict's own word.
+	Explain func(verdict, language string) string
+	// Explorers show transactions to people, by network: URLs with {txid}.
+	Explorers map[money.Network]string
+	URL       string // where people reach the admin: scheme and host, no path
+	Peers     web.Peers
+	Log       *slog.Logger
 
 	Zone    *time.Location // in which times are shown; nil: Seoul
 	Sandbox bool           // says on every page that the coins have no value

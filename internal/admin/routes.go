@@ -55,6 +55,14 @@ func (d *door) routes() []route {
 		{get, "/sessions", somebody, false, d.sessions},
 		{post, "/sessions/end", somebody, false, d.endSession},
 
+		{get, "/payments", payment.MayLook, false, d.payments},
+		{get, "/payments/{id}", payment.MayLook, false, d.invoice},
+		{get, "/payments/{id}/refund", payment.MayRefund, false, d.refundForm},
+		{post, "/payments/{id}/refund", payment.MayRefund, true, d.refund},
+		{get, "/callbacks", payment.MayLook, false, d.callbacks},
+		{post, "/callbacks/{id}/resend", payment.MayCall, false, d.resend},
+		{post, "/callbacks/resend", payment.MayCall, false, d.resendAll},
+
 		{get, "/team", payment.MayLook, false, d.team},
 		{post, "/team/invite", payment.MayStaff, true, d.invite},
 		{post, "/team/role", payment.MayStaff, true, d.setRole},
@@ -69,6 +77,8 @@ func (d *door) routes() []route {
 func tabs() []tab {
 	return []tab{
 		{Key: "nav.home", URL: "/", needs: payment.MayLook},
+		{Key: "nav.payments", URL: "/payments", needs: payment.MayLook},
+		{Key: "nav.callbacks", URL: "/callbacks", needs: payment.MayLook},
 		{Key: "nav.team", URL: "/team", needs: payment.MayLook},
 		{Key: "nav.audit", URL: "/audit", needs: payment.MayLook},
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/pipe-pg/pipe/internal/chain"
 	"github.com/pipe-pg/pipe/internal/engine"
 	"github.com/pipe-pg/pipe/internal/web"
+	"github.com/pipe-pg/pipe/internal/webhook"
 )
 
 // checkAdmin refuses settings of the admin that cannot be right.
@@ -51,7 +52,8 @@ func (a *App) openAdmin(peers web.Peers) (err error) {
 		return nil
 	}
 	a.admin, err = admin.New(admin.Options{
-		Office: a.Office, Desk: a.Desk, URL: a.Office.URL, Peers: peers, Log: a.log, Sandbox: a.sandbox(),
+		Office: a.Office, Desk: a.Desk, URL: a.Office.URL, Peers: peers, Log: a.log, Sandbox: a.sandbox(), Explorers: explorers(),
+		Explain: func(verdict, language string) string { return webhook.Verdict(verdict).Explain(language) },
 	})
 	return err
 }

@@ -16,6 +16,7 @@ type AskRefund struct {
 	Invoice        payment.ID
 	CallbackURL    string // told how the refund goes; "" tells nobody
 	IdempotencyKey string
+	By             By // the person who asks, written into the audit log; zero for a key
 }
 
 // digest is the same for the same parameters and for no others, nor for those of another call.
@@ -60,12 +61,23 @@ func (d *Desk) AskRefund(ctx context.Context, a AskRefund) (payment.Payout, paym
 			return err
 		}
 		f.Payouts = append(f.Payouts, p)
+		if err := a.record(tx, p); err != nil {
+			return err
+		}
 		if a.IdempotencyKey == "" {
 			return nil
 		}
 		return tx.AddIdempotency(Idempotency{a.Application.ID, a.IdempotencyKey, a.digest(), p.ID, tx.Now()})
 	})
 	return p, f, err
+}
+
+// record writes down which person asked.
+func (a AskRefund) record(tx Tx, p payment.Payout) error {
+	if a.By.User.ID == "" {
+		return nil
+	}
+	return Record(tx, a.By, p.MerchantID, Act{Action: "refund.ask", Subject: string(p.InvoiceID), Data: map[string]any{"refund": p.ID}})
 }
 
 // before is what the call's idempotency key made when it was used first; payment.ErrAbsent: it was not.
