@@ -54,7 +54,7 @@ type door struct {
 	secure    bool // the URL is https
 	shell     web.Shell
 
-	perIP, signIns *web.Limiter
+	perIP, signIns, devices *web.Limiter
 }
 
 const staticPrefix = "/static/"
@@ -101,6 +101,7 @@ func newDoor(o Options) (*door, error) {
 	}
 	d.perIP = web.NewLimiter(RatePerIP, time.Minute)
 	d.signIns = web.NewBurstLimiter(d.SignInRate, time.Minute, d.SignInBurst)
+	d.devices = web.NewLimiter(engine.MaxFailedSignIns, engine.SignInPause)
 	d.shell = web.Shell{Log: o.Log, Peers: o.Peers, Failed: d.failed}
 	text, err := fs.Sub(textFiles, "text")
 	if err != nil {
@@ -180,6 +181,32 @@ func (d *door) cookieName() string {
 		return "__Host-pipe"
 	}
 	return "pipe"
+}
+
+// device is the caller with what an earlier log-in left in the browser, which has an allowance of tries of its own.
+func (d *door) device(r *http.Request) engine.Caller {
+	from := caller(r)
+	c, err := r.Cookie(d.cookieName() + deviceSuffix)
+	if err != nil || len(c.Value) > engine.MaxDevice {
+		return from
+	}
+	if ok, _ := d.devices.Allow(c.Value, time.Now()); ok {
+		from.Device = c.Value
+	}
+	return from
+}
+
+const deviceSuffix = "-device"
+
+// remember leaves in the browser that somebody logged in with it.
+func (d *door) remember(w http.ResponseWriter, device string) {
+	if device == "" {
+		return
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name: d.cookieName() + deviceSuffix, Value: device, Path: "/", Secure: d.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		MaxAge: int(DeviceFor.Seconds()),
+	})
 }
 
 func (d *door) token(r *http.Request) string {

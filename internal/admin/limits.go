@@ -11,6 +11,10 @@ const (
 	RatePerIP = 600
 	// LanguageFor is how long a browser that is not logged in keeps its language.
 	LanguageFor = 365 * 24 * time.Hour
+	// DeviceFor is how long a browser is known as one that its user logged in with. A choice.
+	DeviceFor = 180 * 24 * time.Hour
+	// MaxApplicationForm bounds the forms of an application, in bytes: a logo, or all web service URLs.
+	MaxApplicationForm = 96 << 10
 	// MaxNext bounds the address that a log-in leads back to, in bytes.
 	MaxNext = 1024
 )

@@ -122,6 +122,7 @@ func (d *door) behindLink(w http.ResponseWriter, r *http.Request, in engine.Entr
 		if err := d.swap(w, r, in.Token); err != nil {
 			return err
 		}
+		d.remember(w, in.Device)
 	}
 	return done(w, r, "/", "welcome")
 }

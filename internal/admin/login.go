@@ -33,7 +33,7 @@ func (d *door) login(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if !d.signIn(r) {
 		return web.TooMany()
 	}
-	in, err := d.Office.LogIn(r.Context(), r.PostForm.Get("email"), r.PostForm.Get("password"), v.Caller)
+	in, err := d.Office.LogIn(r.Context(), r.PostForm.Get("email"), r.PostForm.Get("password"), d.device(r))
 	if s, status, ok := d.refusal(v, err); ok {
 		p := d.loginPage(r, v)
 		p.Error, p.Status = s, status
@@ -45,6 +45,7 @@ func (d *door) login(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err := d.swap(w, r, in.Token); err != nil {
 		return err
 	}
+	d.remember(w, in.Device)
 	next := localPath(r.PostForm.Get("next"))
 	if in.Session.Level == "half" {
 		next = "/login/code?next=" + queryEscape(next)
@@ -77,7 +78,7 @@ func (d *door) code(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if !d.signIn(r) {
 		return web.TooMany()
 	}
-	in, err := d.Office.Prove(r.Context(), d.token(r), r.PostForm.Get("code"), v.Caller)
+	in, err := d.Office.Prove(r.Context(), d.token(r), r.PostForm.Get("code"), d.device(r))
 	if s, status, ok := d.refusal(v, err); ok {
 		if _, gone := d.Office.Half(r.Context(), d.token(r), v.Caller); gone != nil {
 			return redirect(w, r, "/login")
@@ -90,6 +91,7 @@ func (d *door) code(w http.ResponseWriter, r *http.Request, v *visit) error {
 		return err
 	}
 	d.keep(w, in.Token)
+	d.remember(w, in.Device)
 	return redirect(w, r, localPath(r.PostForm.Get("next")))
 }
 

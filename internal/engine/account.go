@@ -29,7 +29,7 @@ func (o *Office) StepUp(ctx context.Context, by By, secret string) error {
 	err := o.Store.Update(ctx, func(tx Tx) error {
 		ok = false
 		u, s, err := again(tx, by)
-		if err != nil || resting(u, tx.Now()) {
+		if err != nil {
 			return err
 		}
 		switch {
@@ -44,8 +44,7 @@ func (o *Office) StepUp(ctx context.Context, by By, secret string) error {
 			ok, u.Recovery = how == "totp", before // recovery codes are for logging in
 		}
 		if !ok {
-			fail(&u, tx.Now())
-			return tx.SwapUser(u)
+			return o.slip(tx, u, s)
 		}
 		u.Failures = 0
 		s.StepUpTill = tx.Now().Add(StepUpFor)
@@ -109,7 +108,7 @@ func (o *Office) EnrolTOTP(ctx context.Context, by By, e Enrolment) (codes []str
 	err = o.Store.Update(ctx, func(tx Tx) error {
 		good = false
 		u, s, err := again(tx, by)
-		if err != nil || resting(u, tx.Now()) {
+		if err != nil {
 			return err
 		}
 		if u.HasFactor() && !tx.Now().Before(s.StepUpTill) || u.Password != by.User.Password {
@@ -118,8 +117,7 @@ func (o *Office) EnrolTOTP(ctx context.Context, by By, e Enrolment) (codes []str
 		step := totpStep([]byte(secret), e.Code, tx.Now(), 0)
 		if !right || step == 0 {
 			if !right {
-				fail(&u, tx.Now())
-				return tx.SwapUser(u)
+				return o.slip(tx, u, s)
 			}
 			return nil
 		}
@@ -220,13 +218,15 @@ func (o *Office) ChangePassword(ctx context.Context, by By, old, password string
 	ok := false
 	err = o.Store.Update(ctx, func(tx Tx) error {
 		ok = false
-		u, _, err := again(tx, by)
-		if err != nil || resting(u, tx.Now()) {
+		u, s, err := again(tx, by)
+		if err != nil {
 			return err
 		}
 		if (!right || u.Password != by.User.Password) && u.Password != "" {
-			fail(&u, tx.Now())
-			return tx.SwapUser(u)
+			return o.slip(tx, u, s)
+		}
+		if u.Password == "" && !tx.Now().Before(s.StepUpTill) {
+			return noFactor("confirm that it is you first")
 		}
 		ok = true
 		u.Password, u.UpdatedAt = hash, tx.Now()

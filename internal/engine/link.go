@@ -353,7 +353,9 @@ func (o *Office) AskReset(ctx context.Context, email string) error {
 	return o.Store.Update(ctx, func(tx Tx) error {
 		u, err := tx.UserByEmail(email)
 		if errors.Is(err, payment.ErrAbsent) || err == nil && !u.DisabledAt.IsZero() {
-			return nil
+			// A link that nobody gets is as much work as one that is sent: time does not tell who has an account.
+			_, err := o.newLink(tx, payment.Link{Kind: payment.LinkSignUp, Email: email}, ResetFor)
+			return err
 		}
 		if err != nil {
 			return err

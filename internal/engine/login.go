@@ -2,7 +2,11 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -13,6 +17,7 @@ import (
 // An Entrance is a log-in that worked, as far as it has come.
 type Entrance struct {
 	Token   string // for the cookie; only the browser keeps it
+	Device  string // for a cookie that outlives the log-in; "" of a half one
 	Session payment.Session
 	User    payment.User
 }
@@ -24,16 +29,55 @@ func badSignIn() error {
 		"e-mail address, password or code is wrong; after %d wrong tries an account rests for %d minutes", MaxFailedSignIns, int(SignInPause.Minutes()))
 }
 
-// fail counts a wrong password or code; too many in a row make the account rest.
-func fail(u *payment.User, now time.Time) {
+// fail counts a wrong password or code; too many in a row make the account rest, and its owner is told.
+func (o *Office) fail(tx Tx, u payment.User, from Caller) error {
 	if u.Failures++; u.Failures >= MaxFailedSignIns {
-		u.Failures, u.PausedTill = 0, now.Add(SignInPause)
+		u.Failures, u.PausedTill = 0, tx.Now().Add(SignInPause)
+		if err := o.letter(tx, u, payment.MailSecurity, map[string]string{"what": "paused", "ip": from.IP}); err != nil {
+			return err
+		}
 	}
-	u.UpdatedAt = now
+	u.UpdatedAt = tx.Now()
+	return tx.SwapUser(u)
 }
 
-func resting(u payment.User, now time.Time) bool {
-	return now.Before(u.PausedTill) || !u.DisabledAt.IsZero()
+// slip counts a wrong proof of somebody who is logged in. Too many in a row end that session; the account does not rest, so
+// that nobody outside can keep its owner from working.
+func (o *Office) slip(tx Tx, u payment.User, s payment.Session) error {
+	if u.Failures++; u.Failures >= MaxFailedSignIns {
+		u.Failures, s.RevokedAt = 0, tx.Now()
+		if err := tx.SwapSession(s); err != nil {
+			return err
+		}
+	}
+	u.UpdatedAt = tx.Now()
+	return tx.SwapUser(u)
+}
+
+// shut tells whether nobody may log in to an account from there now. A browser that logged in before does not wait for the
+// end of a pause that others brought about: whoever guesses from outside locks nobody out.
+func (o *Office) shut(u payment.User, from Caller, now time.Time) bool {
+	return !u.DisabledAt.IsZero() || now.Before(u.PausedTill) && !o.knows(u, from)
+}
+
+// deviceText is what is sealed for a browser that somebody logged in with. A new password makes it worthless.
+func deviceText(u payment.User) string {
+	return fmt.Sprintf("device:%s:%x", u.ID, sha256.Sum256([]byte(u.Password)))
+}
+
+func (o *Office) knows(u payment.User, from Caller) bool {
+	sealed, err := base64.RawURLEncoding.DecodeString(from.Device)
+	if err != nil || from.Device == "" || len(from.Device) > MaxDevice {
+		return false
+	}
+	clear, err := o.Sealer.Open(sealed)
+	return err == nil && subtle.ConstantTimeCompare(clear, []byte(deviceText(u))) == 1
+}
+
+// guarded tells whether somebody has a second factor: an authenticator app or a passkey. Then a password alone is not enough.
+func guarded(tx Tx, u payment.User) (bool, error) {
+	keys, err := tx.Credentials(u.ID, 1)
+	return u.HasFactor() || len(keys) > 0, err
 }
 
 // LogIn takes an e-mail address and a password. Where a second factor is on, the session is half: only Prove completes it.
@@ -62,15 +106,17 @@ func (o *Office) LogIn(ctx context.Context, email, password string, from Caller)
 			return nil
 		}
 		now, err := tx.User(u.ID)
-		if err != nil || resting(now, tx.Now()) {
+		if err != nil || o.shut(now, from, tx.Now()) {
 			return err
 		}
 		if !right || now.Password != u.Password {
-			fail(&now, tx.Now())
-			return tx.SwapUser(now)
+			return o.fail(tx, now, from)
 		}
-		ok = true
-		if now.HasFactor() {
+		two, err := guarded(tx, now)
+		if err != nil {
+			return err
+		}
+		if ok = true; two {
 			in, err = enter(tx, now, payment.SessionHalf, from)
 			return err
 		}
@@ -98,7 +144,7 @@ func (o *Office) Prove(ctx context.Context, token, code string, from Caller) (En
 			return err
 		}
 		u, err := tx.User(s.UserID)
-		if err != nil || resting(u, tx.Now()) {
+		if err != nil || o.shut(u, from, tx.Now()) {
 			return err
 		}
 		how, err := o.factor(tx.Now(), &u, code)
@@ -106,8 +152,7 @@ func (o *Office) Prove(ctx context.Context, token, code string, from Caller) (En
 			return err
 		}
 		if how == "" {
-			fail(&u, tx.Now())
-			return tx.SwapUser(u)
+			return o.fail(tx, u, from)
 		}
 		s.RevokedAt = tx.Now()
 		if err := tx.SwapSession(s); err != nil {
@@ -131,7 +176,10 @@ func (o *Office) Prove(ctx context.Context, token, code string, from Caller) (En
 // factor tells what a code is: "totp", "recovery", or "" for a wrong one. It uses the code up in u, which the caller saves.
 func (o *Office) factor(now time.Time, u *payment.User, code string) (string, error) {
 	code = strings.TrimSpace(code)
-	if len(u.TOTP) > 0 && len(code) <= MaxCode {
+	if len(code) > MaxCode {
+		return "", nil
+	}
+	if len(u.TOTP) > 0 {
 		secret, err := o.Sealer.Open(u.TOTP)
 		if err != nil {
 			return "", err
@@ -140,10 +188,10 @@ func (o *Office) factor(now time.Time, u *payment.User, code string) (string, er
 			u.TOTPStep = step
 			return "totp", nil
 		}
-		if left, ok := useRecovery(u.Recovery, code); ok {
-			u.Recovery = left
-			return "recovery", nil
-		}
+	}
+	if left, ok := useRecovery(u.Recovery, code); ok {
+		u.Recovery = left
+		return "recovery", nil
 	}
 	return "", nil
 }
@@ -159,6 +207,11 @@ func (o *Office) admit(tx Tx, u payment.User, how string, from Caller) (Entrance
 	if err != nil {
 		return in, err
 	}
+	sealed, err := o.Sealer.Seal([]byte(deviceText(u)))
+	if err != nil {
+		return in, fmt.Errorf("seal device: %w", err)
+	}
+	in.Device = base64.RawURLEncoding.EncodeToString(sealed)
 	if how != "password" {
 		in.Session.StepUpTill = tx.Now().Add(StepUpFor)
 		if err := tx.SwapSession(in.Session); err != nil {
@@ -191,7 +244,21 @@ func enter(tx Tx, u payment.User, level payment.SessionLevel, from Caller) (Entr
 			s.MerchantID = mine[0].MerchantID
 		}
 	}
-	return Entrance{token, s, u}, tx.AddSession(s)
+	if err := crowd(tx, u.ID); err != nil {
+		return Entrance{}, err
+	}
+	return Entrance{Token: token, Session: s, User: u}, tx.AddSession(s)
+}
+
+// crowd ends the oldest log-ins of somebody who has as many as can be listed, so that all are always seen, and ended, together.
+func crowd(tx Tx, user payment.ID) error {
+	all, err := tx.Sessions(user, MaxSessions)
+	if err != nil || len(all) < MaxSessions {
+		return err
+	}
+	oldest := all[len(all)-1]
+	oldest.RevokedAt = tx.Now()
+	return tx.SwapSession(oldest)
 }
 
 // clip cuts a text to at most so many bytes, at a character.

@@ -57,6 +57,8 @@ const (
 // A Caller is where a request comes from.
 type Caller struct {
 	IP, Agent string
+	// Device is what an earlier log-in left in this browser (Entrance.Device); "": nothing, or too many tries with it.
+	Device string
 }
 
 // A By is who does something: a person who is logged in, with the merchant they chose and their role there.
