@@ -348,3 +348,58 @@ func TestSettlementAddressChanges(t *testing.T) {
 		r.got(c, c.other, r.payout(id, payment.Settlement).Net, 1)
 	})
 }
+
+// A payer who sends many small outputs after the price gets those back, in parts, and the merchant the coin that paid it.
+func TestCrumbsBesidesThePrice(t *testing.T) {
+	t.Parallel()
+	r, c := newRig(t), places[0]
+	r.settles(c, c.shop)
+	id := r.create("50", func(x *engine.Create) { x.RefundAddress = c.payer })
+	to := r.choose(id, c.coin)
+	r.chain(c.coin).Pay(to, amount(c.coin, c.due))
+	for n := range int64(200) {
+		r.chain(c.coin).Pay(to, amount(c.coin, c.due).PerMillion(20_000).Add(money.Of(c.coin, n)))
+	}
+	r.mine(c.coin, 3)
+	r.follow()
+	r.deepen(c.coin, 40)
+	s := r.payout(id, payment.Settlement)
+	if s.State != payment.PayoutDone || s.Amount.Text() != c.due {
+		t.Fatal(r.why(id))
+	}
+	r.view(func(tx engine.Tx) error {
+		held, err := tx.Tickets(s.SpendID)
+		if len(held) != 1 {
+			t.Errorf("the merchant's part came from %d outputs", len(held))
+		}
+		return err
+	})
+	if got := r.held(id, c.n); got != "0" {
+		t.Error(got, r.why(id))
+	}
+	r.once()
+	r.clean()
+}
+
+// A settlement that no block takes is not bumped above its share.
+func TestBumpKeepsShare(t *testing.T) {
+	t.Parallel()
+	r, c := newRig(t), places[0]
+	r.settles(c, c.shop)
+	id := r.paid(c.coin, "50", c.due)
+	r.mine(c.coin, 1)
+	r.follow()
+	r.pays(c.coin)
+	r.chain(c.coin).Spike(100)
+	r.after(c.coin, 8*time.Hour)
+	for _, v := range r.versions(id, payment.Settlement) {
+		if amount(c.coin, c.due).PerMillion(50_000).Less(v.Fee) {
+			t.Errorf("version %d costs %s", v.Number, v.Fee)
+		}
+	}
+	r.chain(c.coin).Spike(1)
+	r.deepen(c.coin, 8)
+	r.payoutsAre(id, "settlement done")
+	r.once()
+	r.clean()
+}

@@ -65,7 +65,7 @@ func (p *Payer) stays(f payment.Facts, x payment.Payout) bool {
 // openInside opens a settlement that stays in the wallet by a transaction: the merchant's part goes to an address of the wallet's
 // and the payer's comes back as change. The fee is the merchant's, and obeys its share.
 func (p *Payer) openInside(tx Tx, x payment.Payout, own ledger.Account) error {
-	n, most, err := p.holdings(tx, own, x.Amount)
+	n, most, err := p.holdings(tx, x, own)
 	if err != nil {
 		return err
 	}

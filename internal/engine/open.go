@@ -173,7 +173,7 @@ func (p *Payer) openWorth(tx Tx, f payment.Facts, x payment.Payout, app payment.
 	if err != nil {
 		return err
 	}
-	n, most, err := p.holdings(tx, ledger.Invoice(string(x.InvoiceID)), x.Amount)
+	n, most, err := p.holdings(tx, x, ledger.Invoice(string(x.InvoiceID)))
 	if err != nil {
 		return err
 	}
@@ -299,7 +299,7 @@ func (p *Payer) openRefund(tx Tx, x payment.Payout) error {
 	if x.To == "" {
 		return p.hold(tx, x, payment.HoldAddress, tx.Now().Add(AddressAgain))
 	}
-	n, most, err := p.holdings(tx, source, x.Amount)
+	n, most, err := p.holdings(tx, x, source)
 	if err != nil {
 		return err
 	}

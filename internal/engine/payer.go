@@ -278,19 +278,19 @@ func (p *Payer) cost(holdings int) money.Amount {
 	return c
 }
 
-// holdings are how many tickets a payout of this amount from an account would use, and what they hold together.
-func (p *Payer) holdings(tx Tx, source ledger.Account, need money.Amount) (n int, most money.Amount, err error) {
+// holdings are how many tickets a payout from an account would use, and what they hold together.
+func (p *Payer) holdings(tx Tx, x payment.Payout, source ledger.Account) (n int, most money.Amount, err error) {
 	most = money.Zero(p.Net.Network.Coin())
 	if p.Net.Accounts {
 		most, err = tx.BalanceOf(source, p.Net.Network)
 		return 1, most, err
 	}
-	coins, err := p.coins(tx, source)
+	coins, err := p.coinsFor(tx, x, source)
 	if err != nil {
 		return 0, most, err
 	}
 	for _, c := range coins[:min(len(coins), MaxHoldings)] {
-		if !most.Less(need) {
+		if !most.Less(x.Amount) {
 			break
 		}
 		n, most = n+1, most.Add(c.Amount)

@@ -220,7 +220,7 @@ func (p *Payer) reopen(tx Tx, spend payment.ID) error {
 		} else {
 			x.State, x.Source, x.Held, x.UpdatedAt = payment.PayoutWaiting, "", payment.HoldReversed, tx.Now()
 		}
-		x.DueAt = tx.Now().Add(AddressAgain)
+		x.DueAt = tx.Now().Add(p.refusedFor(x))
 		if err := tx.SwapPayout(x); err != nil {
 			return err
 		}
@@ -229,6 +229,18 @@ func (p *Payer) reopen(tx Tx, spend payment.ID) error {
 		}
 	}
 	return nil
+}
+
+// refusedFor is how long a payout rests that the signer refused: what it refuses may end by itself, as high fees do, or take its
+// operator. It doubles with every try, up to AddressAgain.
+func (p *Payer) refusedFor(x payment.Payout) time.Duration {
+	d := LookAgain * p.Net.Retry
+	for range x.Turn {
+		if d = 2 * d; d >= AddressAgain {
+			return AddressAgain
+		}
+	}
+	return d
 }
 
 // send broadcasts the bytes of the newest version. What the node says is no verdict: whatever it is, the same bytes are sent
@@ -338,8 +350,11 @@ func (p *Payer) bump(ctx context.Context, s payment.Spend, v payment.Version) er
 		d.Pays[i].Net = money.Amount{}
 	}
 	next, err := p.Builder.Build(ctx, d)
+	if err == nil && len(p.tooDear(next)) > 0 {
+		err = errTooDear // the signer would refuse it
+	}
 	switch {
-	case errors.Is(err, chain.ErrFeeTooHigh), errors.Is(err, chain.ErrTooSmall):
+	case errors.Is(err, chain.ErrFeeTooHigh), errors.Is(err, chain.ErrTooSmall), errors.Is(err, errTooDear):
 		return errors.Join(p.resend(ctx, v), p.wait(ctx, s, rest{payment.HoldCeiling, shown(err), p.Rules.Resend}))
 	case err != nil:
 		return errors.Join(p.resend(ctx, v), p.wait(ctx, s, rest{payment.HoldNode, shown(err), LookAgain * p.Net.Retry}))

@@ -16,7 +16,7 @@ func (p *Payer) tickets(tx Tx, x payment.Payout) ([]payment.Ticket, payment.Hold
 	if p.Net.Accounts {
 		return p.account(tx, x)
 	}
-	coins, err := p.coins(tx, x.Source)
+	coins, err := p.coinsFor(tx, x, x.Source)
 	if err != nil {
 		return nil, "", err
 	}
@@ -51,6 +51,51 @@ func (p *Payer) coins(tx Tx, source ledger.Account) ([]payment.Deposit, error) {
 	coins, err := tx.Coins(source, p.Net.Network, Batch)
 	slices.SortStableFunc(coins, func(a, b payment.Deposit) int { return b.Amount.Cmp(a.Amount) })
 	return coins, err
+}
+
+// coinsFor are the outputs that a payout is paid with. An excess is paid with those that the merchant's part can do without, so
+// that a payer who sends many small ones pays for them himself.
+func (p *Payer) coinsFor(tx Tx, x payment.Payout, source ledger.Account) ([]payment.Deposit, error) {
+	coins, err := p.coins(tx, source)
+	if err != nil || x.Kind != payment.RefundExcess || len(coins) <= MaxHoldings {
+		return coins, err
+	}
+	_, a, err := p.assess(tx, x.InvoiceID)
+	if err != nil {
+		return nil, err
+	}
+	part, err := tx.BalanceOf(source, x.Network)
+	if err != nil {
+		return nil, err
+	}
+	part = part.Sub(p.of(a.GiveBack))
+	busy, err := tx.SourcePayouts(source, x.Network, true, Batch)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range busy {
+		if o.State == payment.PayoutOpen && o.ID != x.ID {
+			part = part.Add(o.Amount)
+		}
+	}
+	if rest := without(coins, part); len(rest) >= MaxHoldings {
+		return rest, nil
+	}
+	return coins, nil
+}
+
+// without leaves out what covers a part: the smallest output that does alone, else the largest ones. The largest come first.
+func without(coins []payment.Deposit, part money.Amount) []payment.Deposit {
+	for i := len(coins) - 1; i >= 0; i-- {
+		if !coins[i].Amount.Less(part) {
+			return slices.Delete(slices.Clone(coins), i, i+1)
+		}
+	}
+	i := 0
+	for have := money.Zero(part.Currency()); i < len(coins) && have.Less(part); i++ {
+		have = have.Add(coins[i].Amount)
+	}
+	return coins[i:]
 }
 
 // account picks the account that pays: an invoice's own, or the wallet's smallest one that holds enough.
