@@ -31,6 +31,8 @@ var textFiles embed.FS
 type Options struct {
 	Office *engine.Office
 	Desk   *engine.Desk
+	// Integrator changes applications; nil: one without a way to the signer.
+	Integrator *engine.Integrator
 	// Explain puts a callback's verdict into words of a language (en, ko); nil: the verdict's own word.
 	Explain func(verdict, language string) string
 	// Explorers show transactions to people, by network: URLs with {txid}.
@@ -93,6 +95,9 @@ func newDoor(o Options) (*door, error) {
 		return nil, fmt.Errorf("make admin: the URL %q is not an http or https URL", o.URL)
 	}
 	d := &door{Options: o, secure: strings.HasPrefix(o.URL, "https://")}
+	if d.Integrator == nil {
+		d.Integrator = &engine.Integrator{Desk: o.Desk, Office: o.Office, Log: o.Log}
+	}
 	if d.Zone == nil {
 		d.Zone = web.Seoul()
 	}
@@ -117,12 +122,15 @@ func newDoor(o Options) (*door, error) {
 	if d.static, err = web.NewStatic(staticPrefix, files); err != nil {
 		return nil, err
 	}
-	d.templates, err = template.New("").Funcs(template.FuncMap{"asset": d.static.URL}).ParseFS(templateFiles, "templates/*.html")
+	d.templates, err = template.New("").Funcs(template.FuncMap{"asset": d.static.URL, "args": args}).ParseFS(templateFiles, "templates/*.html")
 	if err != nil {
 		return nil, fmt.Errorf("read templates: %w", err)
 	}
 	return d, nil
 }
+
+// args are several values for one template.
+func args(all ...any) []any { return all }
 
 // caller is where a request comes from.
 func caller(r *http.Request) engine.Caller {

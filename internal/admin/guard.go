@@ -22,9 +22,8 @@ func (d *door) guard(rt route) web.Handler {
 			return web.TooMany()
 		}
 		if r.Method == http.MethodPost {
-			r.Body = http.MaxBytesReader(w, r.Body, web.MaxForm)
-			if err := r.ParseForm(); err != nil {
-				return badForm(err)
+			if err := readForm(w, r, rt); err != nil {
+				return err
 			}
 		}
 		v, err := d.visitor(r.Context(), r)
@@ -51,8 +50,23 @@ func (d *door) guard(rt route) web.Handler {
 	}
 }
 
-func badForm(err error) error {
-	return fmt.Errorf("read form: %w", err)
+// readForm reads the form within the route's limit. Error: body-too-big.
+func readForm(w http.ResponseWriter, r *http.Request, rt route) error {
+	limit := int64(web.MaxForm)
+	if strings.HasPrefix(rt.path, "/applications/{id}/") {
+		limit = MaxApplicationForm
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, limit)
+	var err error
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/form-data") {
+		err = r.ParseMultipartForm(limit) // all in memory: the limit is small
+	} else {
+		err = r.ParseForm()
+	}
+	if err != nil {
+		return fmt.Errorf("read form: %w", err)
+	}
+	return nil
 }
 
 // allowed tells whether somebody may use a route that needs this.

@@ -70,6 +70,26 @@ func (d *door) routes() []route {
 		{post, "/team/uninvite", payment.MayStaff, false, d.takeBack},
 		{post, "/team/leave", payment.MayLook, false, d.leaveTeam},
 		{get, "/audit", payment.MayLook, false, d.auditLog},
+
+		{get, "/applications", payment.MayLook, false, d.applications},
+		{post, "/applications/add", payment.MayIntegrate, true, d.addApplication},
+		{get, "/applications/{id}", payment.MayLook, false, d.application},
+		{get, "/applications/{id}/logo", payment.MayLook, false, d.logo},
+		{post, "/applications/{id}/name", payment.MayIntegrate, false, d.renameApplication},
+		{post, "/applications/{id}/keys/add", payment.MayIntegrate, true, d.addKey},
+		{post, "/applications/{id}/keys/rotate", payment.MayIntegrate, true, d.rotateKey},
+		{post, "/applications/{id}/keys/end", payment.MayIntegrate, true, d.endKey},
+		{post, "/applications/{id}/urls", payment.MayIntegrate, true, d.saveURLs},
+		{post, "/applications/{id}/ips", payment.MayIntegrate, true, d.saveIPs},
+		{post, "/applications/{id}/ips/add", payment.MayIntegrate, true, d.addIP},
+		{post, "/applications/{id}/callbacks", payment.MayIntegrate, true, d.saveCallbacks},
+		{post, "/applications/{id}/secret", payment.MayIntegrate, true, d.rotateSecret},
+		{post, "/applications/{id}/test", payment.MayCall, false, d.testCallback},
+		{post, "/applications/{id}/coins", payment.MayGovern, true, d.saveCoins},
+		{post, "/applications/{id}/policy", payment.MayGovern, true, d.savePolicy},
+		{post, "/applications/{id}/look", payment.MayGovern, false, d.saveLook},
+		{post, "/applications/{id}/settlement", payment.MaySpend, true, d.saveSettlement},
+		{post, "/applications/{id}/settlement/veto", payment.MaySpend, true, d.vetoSettlement},
 	}
 }
 
@@ -77,6 +97,7 @@ func (d *door) routes() []route {
 func tabs() []tab {
 	return []tab{
 		{Key: "nav.home", URL: "/", needs: payment.MayLook},
+		{Key: "nav.applications", URL: "/applications", needs: payment.MayLook},
 		{Key: "nav.payments", URL: "/payments", needs: payment.MayLook},
 		{Key: "nav.callbacks", URL: "/callbacks", needs: payment.MayLook},
 		{Key: "nav.team", URL: "/team", needs: payment.MayLook},

@@ -51,7 +51,12 @@ func (a *App) openAdmin(peers web.Peers) (err error) {
 	if !a.Config.Has("admin") || a.Config.AdminListen == "" && a.opts.Admin == nil {
 		return nil
 	}
+	apps := &engine.Integrator{Desk: a.Desk, Office: a.Office, Log: a.log}
+	if a.signer != nil { // a process without the role worker has no way to one
+		apps.Destinations = a.signer
+	}
 	a.admin, err = admin.New(admin.Options{
+		Integrator: apps,
 		Office: a.Office, Desk: a.Desk, URL: a.Office.URL, Peers: peers, Log: a.log, Sandbox: a.sandbox(), Explorers: explorers(),
 		Explain: func(verdict, language string) string { return webhook.Verdict(verdict).Explain(language) },
 	})

@@ -50,7 +50,7 @@ func (a *App) openDesk(ctx context.Context) error {
 		MaxPrice: map[money.Currency]money.Amount{
 			money.KRW: money.Of(money.KRW, a.Config.MaxPriceKRW), money.USD: money.Of(money.USD, a.Config.MaxPriceUSD*100),
 		},
-		Fees: fees, InsecureURLs: a.Config.InsecureURLs, Room: a.room, Log: a.log,
+		Fees: fees, InsecureURLs: a.Config.InsecureURLs, Room: a.room, Peers: engine.NewPeerNotes(), Log: a.log,
 	}
 	a.Office = a.newOffice(seal)
 	return nil

@@ -15,6 +15,7 @@ type keys interface {
 	engine.Signer
 	engine.Hand
 	engine.Journal
+	engine.Destinations
 	Close() error
 }
 

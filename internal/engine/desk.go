@@ -31,7 +31,9 @@ type Desk struct {
 	// Room tells whether there is room to keep new invoices; nil: always. What is open goes on either way: the room that is
 	// left is for it.
 	Room func() bool
-	Log  *slog.Logger
+	// Peers, where it is there, remembers from where keys were used and from where applications were called in vain.
+	Peers *PeerNotes
+	Log   *slog.Logger
 }
 
 // Authorize finds an API key and its application, and checks that it may be called from this address. Errors: unknown-key,
@@ -42,6 +44,7 @@ func (d *Desk) Authorize(ctx context.Context, key string, peer netip.Addr) (paym
 	unknown.Field = "api_key"
 	var app payment.Application
 	var k payment.Key
+	var now time.Time
 	if key == "" || len(key) > payment.MaxKey {
 		return app, k, unknown
 	}
@@ -54,6 +57,7 @@ func (d *Desk) Authorize(ctx context.Context, key string, peer netip.Addr) (paym
 		if err != nil {
 			return err
 		}
+		now = tx.Now()
 		app, err = tx.Application(k.ApplicationID)
 		return err
 	})
@@ -63,9 +67,11 @@ func (d *Desk) Authorize(ctx context.Context, key string, peer netip.Addr) (paym
 	peer = peer.Unmap()
 	for _, n := range app.Networks {
 		if n.Contains(peer) {
+			d.Peers.used(k, peer, now)
 			return app, k, nil
 		}
 	}
+	d.Peers.refused(app.ID, peer, now)
 	return app, k, payment.Refuse(payment.Forbidden, payment.WordIP,
 		"this IP address, %s, is not registered for the application: register it, then call again", peer)
 }

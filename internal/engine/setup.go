@@ -63,6 +63,16 @@ type NewApplication struct {
 
 // AddApplication makes an application with a key and a callback secret. Errors: malformed.
 func (d *Desk) AddApplication(ctx context.Context, merchant payment.ID, c Change) (NewApplication, error) {
+	app, key, err := d.newApplication(merchant, c)
+	if err != nil {
+		return app, err
+	}
+	err = d.Store.Update(ctx, func(tx Tx) error { return d.saveApplication(tx, &app, key) })
+	return app, err
+}
+
+// newApplication makes what an application begins with, and checks it.
+func (d *Desk) newApplication(merchant payment.ID, c Change) (NewApplication, payment.Key, error) {
 	app := NewApplication{Application: payment.Application{
 		MerchantID: merchant, Settings: payment.DefaultSettings(), Settlement: map[money.Currency]string{},
 		Callback: payment.CallbackSettings{Encoding: payment.EncodingJSON},
@@ -72,38 +82,37 @@ func (d *Desk) AddApplication(ctx context.Context, merchant payment.ID, c Change
 	}
 	slices.Sort(app.Coins)
 	if err := d.apply(&app.Application, c); err != nil {
-		return app, err
+		return app, payment.Key{}, err
 	}
 	if err := printable("name", app.Name, payment.MaxName); err != nil {
-		return app, err
+		return app, payment.Key{}, err
 	}
 	secret, sealed, err := d.newSecret()
 	if err != nil {
-		return app, err
+		return app, payment.Key{}, err
 	}
 	app.Secret, app.Callback.Secrets = secret, []payment.Secret{{Sealed: sealed}}
 	key, text, err := newKey()
-	if err != nil {
-		return app, err
-	}
 	app.Key = text
-	err = d.Store.Update(ctx, func(tx Tx) error {
-		if _, err := tx.Merchant(merchant); errors.Is(err, payment.ErrAbsent) {
-			return payment.Malformed("merchant", "no such merchant")
-		} else if err != nil {
-			return err
-		}
-		if err := d.settleOutside(tx, app.Application); err != nil {
-			return err
-		}
-		app.ID, app.CreatedAt, app.UpdatedAt = tx.NewID(), tx.Now(), tx.Now()
-		key.ID, key.ApplicationID, key.CreatedAt = tx.NewID(), app.ID, tx.Now()
-		if err := tx.AddApplication(app.Application); err != nil {
-			return err
-		}
-		return tx.AddKey(key)
-	})
-	return app, err
+	return app, key, err
+}
+
+// saveApplication stores a new application with its first key.
+func (d *Desk) saveApplication(tx Tx, app *NewApplication, key payment.Key) error {
+	if _, err := tx.Merchant(app.MerchantID); errors.Is(err, payment.ErrAbsent) {
+		return payment.Malformed("merchant", "no such merchant")
+	} else if err != nil {
+		return err
+	}
+	if err := d.settleOutside(tx, app.Application); err != nil {
+		return err
+	}
+	app.ID, app.CreatedAt, app.UpdatedAt = tx.NewID(), tx.Now(), tx.Now()
+	key.ID, key.ApplicationID, key.CreatedAt = tx.NewID(), app.ID, tx.Now()
+	if err := tx.AddApplication(app.Application); err != nil {
+		return err
+	}
+	return tx.AddKey(key)
 }
 
 // SetApplication changes an application. Invoices that exist keep the policy they froze. Errors: malformed.
@@ -113,16 +122,21 @@ func (d *Desk) SetApplication(ctx context.Context, id payment.ID, c Change) (pay
 		if app, err = application(tx, id); err != nil {
 			return err
 		}
-		if err := d.apply(&app, c); err != nil {
-			return err
-		}
-		if err := d.settleOutside(tx, app); err != nil {
-			return err
-		}
-		app.UpdatedAt = tx.Now()
-		return tx.SwapApplication(app)
+		return d.change(tx, &app, c)
 	})
 	return app, err
+}
+
+// change checks a change of an application and saves it.
+func (d *Desk) change(tx Tx, app *payment.Application, c Change) error {
+	if err := d.apply(app, c); err != nil {
+		return err
+	}
+	if err := d.settleOutside(tx, *app); err != nil {
+		return err
+	}
+	app.UpdatedAt = tx.Now()
+	return tx.SwapApplication(*app)
 }
 
 func application(tx Tx, id payment.ID) (payment.Application, error) {
@@ -155,27 +169,33 @@ func (d *Desk) RotateKey(ctx context.Context, id payment.ID, overlap time.Durati
 		if _, err := application(tx, id); err != nil {
 			return err
 		}
-		old, err := tx.Keys(id)
-		if err != nil {
-			return err
-		}
-		end, live := tx.Now().Add(overlap), 0
-		for _, k := range old {
-			if !k.ExpiresAt.IsZero() && k.ExpiresAt.Before(end) {
-				continue
-			}
-			live++
-			if err := tx.ExpireKey(k.ID, end); err != nil {
-				return err
-			}
-		}
-		if live >= payment.MaxKeys {
-			return tooManyKeys()
-		}
-		key.ID, key.ApplicationID, key.CreatedAt = tx.NewID(), id, tx.Now()
-		return tx.AddKey(key)
+		key.ApplicationID = id
+		return replaceKeys(tx, &key, overlap)
 	})
 	return text, err
+}
+
+// replaceKeys ends all keys of an application after overlap, and stores the new one.
+func replaceKeys(tx Tx, key *payment.Key, overlap time.Duration) error {
+	old, err := tx.Keys(key.ApplicationID)
+	if err != nil {
+		return err
+	}
+	end, live := tx.Now().Add(overlap), 0
+	for _, k := range old {
+		if !k.ExpiresAt.IsZero() && k.ExpiresAt.Before(end) {
+			continue
+		}
+		live++
+		if err := tx.ExpireKey(k.ID, end); err != nil {
+			return err
+		}
+	}
+	if live >= payment.MaxKeys {
+		return tooManyKeys()
+	}
+	key.ID, key.CreatedAt = tx.NewID(), tx.Now()
+	return tx.AddKey(*key)
 }
 
 // AddKey makes a further API key beside those that there are. One that may not refund suits servers that only sell. Error:
@@ -185,27 +205,34 @@ func (d *Desk) AddKey(ctx context.Context, id payment.ID, noRefund bool) (string
 	if err != nil {
 		return "", err
 	}
+	key.NoRefund = noRefund
 	err = d.Store.Update(ctx, func(tx Tx) error {
 		if _, err := application(tx, id); err != nil {
 			return err
 		}
-		all, err := tx.Keys(id)
-		if err != nil {
-			return err
-		}
-		live := 0
-		for _, k := range all {
-			if k.ExpiresAt.IsZero() || tx.Now().Before(k.ExpiresAt) {
-				live++
-			}
-		}
-		if live >= payment.MaxKeys {
-			return tooManyKeys()
-		}
-		key.ID, key.ApplicationID, key.NoRefund, key.CreatedAt = tx.NewID(), id, noRefund, tx.Now()
-		return tx.AddKey(key)
+		key.ApplicationID = id
+		return addKey(tx, &key)
 	})
 	return text, err
+}
+
+// addKey stores a further key.
+func addKey(tx Tx, key *payment.Key) error {
+	all, err := tx.Keys(key.ApplicationID)
+	if err != nil {
+		return err
+	}
+	live := 0
+	for _, k := range all {
+		if k.ExpiresAt.IsZero() || tx.Now().Before(k.ExpiresAt) {
+			live++
+		}
+	}
+	if live >= payment.MaxKeys {
+		return tooManyKeys()
+	}
+	key.ID, key.CreatedAt = tx.NewID(), tx.Now()
+	return tx.AddKey(*key)
 }
 
 func tooManyKeys() error {
