@@ -49,6 +49,34 @@ type setup struct {
 	reader   func(chain.Reader) chain.Reader
 	proxied  bool // callers come through a proxy, each payer with an address of its own
 	idle     bool // nothing runs: the case steps what it needs itself
+
+	// Of a house on a local chain:
+	node  string
+	coin  money.Currency
+	parts *outParts
+}
+
+// networks are the settings of the networks of a house.
+func (s setup) networks() []string {
+	switch s.coin {
+	case money.BTC:
+		return []string{"PIPE_BITCOIN=regtest", "PIPE_BITCOIN_NODES=" + s.node, "PIPE_RATES=fixed:BTC/KRW=95000000;BTC/USD=68500"}
+	case money.ETH:
+		return []string{"PIPE_ETHEREUM=1337", "PIPE_ETHEREUM_NODES=" + s.node, "PIPE_RATES=fixed:ETH/KRW=3400000;ETH/USD=2500"}
+	default:
+		return []string{"PIPE_BITCOIN=regtest", "PIPE_BITCOIN_NODES=http://user:password@127.0.0.1:9", "PIPE_RATES=fixed:BTC/KRW=95000000;BTC/USD=68500"}
+	}
+}
+
+// wrap takes out of the program what a case turns by hand.
+func (s setup) wrap(h *house) app.Wrap {
+	w := app.Wrap{Reader: s.reader, Signer: func(real engine.Signer) engine.Signer { h.signer = real; return real }}
+	if s.parts != nil {
+		w.Reader = func(real chain.Reader) chain.Reader { s.parts.reader = real; return real }
+		w.Builder = func(real chain.Builder) chain.Builder { s.parts.builder = real; return real }
+		w.Hand = func(real engine.Hand) engine.Hand { s.parts.hand = real; return real }
+	}
+	return w
 }
 
 // open builds a house and, unless it is to stay idle, runs it on a free port.
@@ -67,17 +95,16 @@ func (b *lab) open(ctx context.Context, s setup) (*house, error) {
 	for _, o := range s.origins {
 		open = append(open, o+"=127.0.0.0/8")
 	}
-	c, err := app.LoadConfig("", []string{
-		"PIPE_DATA=" + filepath.Join(b.dir, s.name), "PIPE_DATABASE=" + s.database, "PIPE_ROLES=" + s.roles,
-		"PIPE_PUBLIC_URL=http://127.0.0.1", "PIPE_TRUSTED_PROXIES=" + proxies, "PIPE_BITCOIN=regtest",
-		"PIPE_BITCOIN_NODES=http://user:password@127.0.0.1:9", "PIPE_RATES=fixed:BTC/KRW=95000000;BTC/USD=68500",
-		"PIPE_INSECURE_URLS=true", "PIPE_CALLBACK_OPEN=" + strings.Join(open, ","), "PIPE_RATE_PER_KEY=10000000",
-		"PIPE_SECRET_KEY=" + strings.Repeat("0b", 32), "PIPE_SIGNER_PASSPHRASE=a passphrase of the benchmark", "PIPE_SECRET_KEY=" + strings.Repeat("ab", 32),
-	})
+	c, err := app.LoadConfig("", append(s.networks(),
+		"PIPE_DATA="+filepath.Join(b.dir, s.name), "PIPE_DATABASE="+s.database, "PIPE_ROLES="+s.roles,
+		"PIPE_PUBLIC_URL=http://127.0.0.1", "PIPE_TRUSTED_PROXIES="+proxies,
+		"PIPE_INSECURE_URLS=true", "PIPE_CALLBACK_OPEN="+strings.Join(open, ","), "PIPE_RATE_PER_KEY=10000000",
+		"PIPE_SECRET_KEY="+strings.Repeat("0b", 32), "PIPE_SIGNER_PASSPHRASE=a passphrase of the benchmark", "PIPE_SECRET_KEY="+strings.Repeat("ab", 32),
+	))
 	if err != nil {
 		return nil, err
 	}
-	if s.reader == nil {
+	if s.reader == nil && s.parts == nil {
 		node := chaintest.NewFake(network)
 		node.SetNow(time.Now())
 		node.Mine(3)
@@ -88,13 +115,13 @@ func (b *lab) open(ctx context.Context, s setup) (*house, error) {
 	a, err = app.Open(ctx, c, app.Options{
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Migrate: true, MakeSeed: true,
 		SeedKDF: signer.KDF{Memory: 8 << 10, Passes: 1, Lanes: 1},
-		Wrap:    app.Wrap{Reader: s.reader, Signer: func(real engine.Signer) engine.Signer { h.signer = real; return real }},
+		Wrap:    s.wrap(h), SignerPolicy: loosePolicy(),
 	})
 	if err != nil {
 		return nil, err
 	}
 	h.App = a
-	if err := h.settle(ctx, s.origins); err != nil {
+	if err := h.settle(ctx, s); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
 	if s.idle {
@@ -124,12 +151,12 @@ func (h *house) close() error {
 }
 
 // settle makes the merchant and the application, and lets the network count as seen.
-func (h *house) settle(ctx context.Context, origins []string) (err error) {
+func (h *house) settle(ctx context.Context, s setup) (err error) {
 	if h.merchant, err = h.Desk.AddMerchant(ctx, "A shop owner"); err != nil {
 		return err
 	}
 	name, nets := "A shop", []string{"127.0.0.0/8", "10.0.0.0/8"}
-	origins = origins[:min(len(origins), payment.MaxOrigins)]
+	origins := s.origins[:min(len(s.origins), payment.MaxOrigins)]
 	h.app, err = h.Desk.AddApplication(ctx, h.merchant.ID, engine.Change{
 		Name: &name, Origins: &origins, Networks: &nets, Callback: func(c *payment.CallbackSettings) { c.Seen = true },
 	})
@@ -137,6 +164,9 @@ func (h *house) settle(ctx context.Context, origins []string) (err error) {
 		return err
 	}
 	h.key = h.app.Key
+	if s.parts != nil {
+		return nil // the case looks at its network itself
+	}
 	return h.Store().Update(ctx, func(tx engine.Tx) error {
 		return tx.SaveNetworkState(engine.NetworkState{Network: network, Sight: tx.Now().Add(24 * time.Hour)})
 	})
@@ -194,7 +224,7 @@ func (h *house) invoice(tx engine.Tx, i int) payment.Invoice {
 }
 
 // release is n more addresses of the signer, as free ones.
-func (h *house) release(ctx context.Context, n int) ([]payment.Address, error) {
+func (h *house) release(ctx context.Context, network money.Network, n int) ([]payment.Address, error) {
 	all := make([]payment.Address, 0, n)
 	for len(all) < n {
 		batch, err := h.signer.Release(ctx, chain.Want{Merchant: string(h.merchant.ID), Branch: h.merchant.Branch, Network: network, Count: min(n-len(all), signer.MaxRelease)})
@@ -204,7 +234,7 @@ func (h *house) release(ctx context.Context, n int) ([]payment.Address, error) {
 		for _, one := range batch.Addresses {
 			all = append(all, payment.Address{
 				Network: network, Address: one.Address, MerchantID: h.merchant.ID, Index: one.Index, Epoch: batch.Epoch,
-				State: payment.AddressFree, Balance: money.Zero(money.BTC), ReleasedAt: time.Now(),
+				State: payment.AddressFree, Balance: money.Zero(network.Coin()), ReleasedAt: time.Now(),
 			})
 		}
 	}
@@ -213,7 +243,12 @@ func (h *house) release(ctx context.Context, n int) ([]payment.Address, error) {
 
 // pool stores n more free addresses.
 func (h *house) pool(ctx context.Context, n int) error {
-	all, err := h.release(ctx, n)
+	return h.poolOf(ctx, money.BTC, n)
+}
+
+// poolOf is the same for a coin.
+func (h *house) poolOf(ctx context.Context, coin money.Currency, n int) error {
+	all, err := h.release(ctx, h.Nets[coin].Network, n)
 	if err != nil {
 		return err
 	}

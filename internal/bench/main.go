@@ -112,6 +112,9 @@ func cases() []benchCase {
 		{"ethereum", "Ethereum block of 300 transactions, a million watched", ethereumBlock},
 		{"callbacks", "callbacks, durable, 100 hosts", callbacks},
 		{"isolation", "callbacks, 30 % black holes and 10 % slow hosts", isolation},
+		{"payouts-bitcoin", "payouts on regtest, until booked", payoutsBitcoin},
+		{"payouts-ethereum", "payouts on a local Ethereum, until booked", payoutsEthereum},
+		{"settlements", "what a settled invoice costs on Bitcoin, alone and together", settlementCost},
 		{"start", "cold start and idle memory of the program", coldStart},
 	}
 }

@@ -127,7 +127,7 @@ func (h *house) waiting(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	given, err := h.release(ctx, n)
+	given, err := h.release(ctx, network, n)
 	if err != nil {
 		return err
 	}
