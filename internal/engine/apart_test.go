@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pipe-pg/pipe/internal/chain"
+	"github.com/pipe-pg/pipe/internal/chain/chaintest"
 	"github.com/pipe-pg/pipe/internal/engine"
 	"github.com/pipe-pg/pipe/internal/ledger"
 	"github.com/pipe-pg/pipe/internal/money"
@@ -402,4 +403,49 @@ func TestBumpKeepsShare(t *testing.T) {
 	r.payoutsAre(id, "settlement done")
 	r.once()
 	r.clean()
+}
+
+// A refund that waits for gathering is not made smaller by a withdrawal that takes the coins meanwhile: it fails, and says why.
+func TestGatheredFloatIsTaken(t *testing.T) {
+	t.Parallel()
+	r, c := newRig(t), places[1]
+	r.kept(c, 30, 30, 30)
+	r.settles(c, c.shop)
+	id := r.paid(c.coin, "50", c.due, func(x *engine.Create) { x.RefundAddress = c.payer })
+	r.deepen(c.coin, 8)
+	r.payoutsAre(id, "settlement done")
+	_, err := r.askRefund(id)
+	r.must(err)
+	r.deepen(c.coin, 2)
+	if p := r.payout(id, payment.RefundAsked); p.Held != payment.HoldGather {
+		t.Fatal(r.why(id))
+	}
+	w := r.withdraw(c, c.due)
+	r.deepen(c.coin, 26)
+	if w = r.again(w); w.State != payment.PayoutDone {
+		t.Fatalf("%+v", w)
+	}
+	p := r.payout(id, payment.RefundAsked)
+	if p.State == payment.PayoutDone && p.Amount.Less(amount(c.coin, c.due).PerMillion(900_000)) || p.Live() {
+		t.Fatal(r.why(id))
+	}
+	r.toldOfRefund(id, "4")
+	r.once()
+	r.clean()
+}
+
+// A settlement address that the signer's operator vetoed is said to be refused, and stops nothing else.
+func TestVetoedDestination(t *testing.T) {
+	each(t, func(t *testing.T, r *rig, c coinPlace) {
+		r.hand.Set(func(h *chaintest.Hand) {
+			h.Destination = func(chain.Destination) (time.Time, error) { return time.Time{}, chain.ErrRefused }
+		})
+		r.settles(c, c.shop)
+		id := r.paid(c.coin, "50", c.due)
+		r.deepen(c.coin, 2)
+		r.payoutsAre(id, "settlement waiting refused")
+		r.hand.Set(func(h *chaintest.Hand) { h.Destination = nil })
+		r.deepen(c.coin, 8)
+		r.payoutsAre(id, "settlement done")
+	})
 }

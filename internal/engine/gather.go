@@ -36,8 +36,7 @@ func (p *Payer) gather(ctx context.Context, id payment.ID) error {
 		}
 		more := slices.ContainsFunc(all[1:], func(a payment.Address) bool { return p.worth(a.Wallet, p.fees.Plain) })
 		if len(before) > 0 && !more { // gathered already: what is together now is what can be paid
-			x.Amount = all[0].Wallet
-			return p.shrink(tx, x)
+			return p.shrinkTo(tx, x, all[0].Wallet)
 		}
 		if err := unreserve(tx, &x, payment.HoldGather); err != nil {
 			return err
@@ -82,11 +81,7 @@ func (p *Payer) gatherOutputs(tx Tx, x payment.Payout) error {
 		return c.Amount.PerMillion(GatherShare).Less(p.fees.Holding)
 	})
 	if len(coins) <= MaxHoldings {
-		if x.Kind.IsRefund() {
-			return p.fail(tx, x, fmt.Sprintf("the coins of the PIPE wallet are too small: together they pay %s now", most))
-		}
-		x.Amount = most // what is left is not worth its fee
-		return p.shrink(tx, x)
+		return p.shrinkTo(tx, x, most) // what is left is not worth its fee
 	}
 	to, err := receivingAddress(tx, x.MerchantID, x.Network)
 	if errors.Is(err, payment.ErrAbsent) {
@@ -124,6 +119,31 @@ func gatherFor(tx Tx, x payment.Payout, to string, sum money.Amount) payment.Pay
 		ID: tx.NewID(), Kind: payment.Gather, MerchantID: x.MerchantID, Network: x.Network, To: to, Amount: sum, Wasted: nothing,
 		Fee: nothing, State: payment.PayoutWaiting, For: x.ID, Attempt: 1, CreatedAt: tx.Now(), UpdatedAt: tx.Now(), DueAt: tx.Now(),
 	}
+}
+
+// gatherCost is what gathering for a payout has cost.
+func gatherCost(tx Tx, x payment.Payout) (money.Amount, error) {
+	cost := money.Zero(x.Network.Coin())
+	all, err := tx.GatherPayouts(x.ID)
+	for _, g := range all {
+		if g.State == payment.PayoutDone {
+			cost = cost.Add(g.Amount.Sub(g.Net))
+		}
+	}
+	return cost, err
+}
+
+// shrinkTo pays what can be paid at once. A refund is not made smaller than the fees of gathering make it.
+func (p *Payer) shrinkTo(tx Tx, x payment.Payout, most money.Amount) error {
+	cost, err := gatherCost(tx, x)
+	if err != nil {
+		return err
+	}
+	if x.Kind.IsRefund() && most.Add(cost).Less(x.Amount) {
+		return p.fail(tx, x, fmt.Sprintf("the coins of the PIPE wallet are too small: together they pay %s now", most))
+	}
+	x.Amount = most
+	return p.shrink(tx, x)
 }
 
 // shrink pays less than was planned: gathering cost its fees.

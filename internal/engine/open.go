@@ -7,6 +7,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/pipe-pg/pipe/internal/chain"
 	"github.com/pipe-pg/pipe/internal/ledger"
 	"github.com/pipe-pg/pipe/internal/money"
 	"github.com/pipe-pg/pipe/internal/payment"
@@ -36,6 +37,9 @@ func (p *Payer) openOne(ctx context.Context, x payment.Payout) error {
 	var d *payable
 	if to != "" { // the signer is asked outside the transaction, which then sees whether the destination still is the same
 		known, err := p.register(ctx, x.MerchantID, to)
+		if errors.Is(err, chain.ErrRefused) {
+			return p.keep(ctx, x.ID, payment.HoldRefused)
+		}
 		if err != nil {
 			return errors.Join(err, p.keep(ctx, x.ID, payment.HoldSigner))
 		}
@@ -65,6 +69,9 @@ func (p *Payer) keep(ctx context.Context, id payment.ID, why payment.Hold) error
 		x, err := tx.Payout(id)
 		if err != nil || x.State != payment.PayoutWaiting && x.State != payment.PayoutOpen {
 			return err
+		}
+		if why == payment.HoldRefused {
+			return p.hold(tx, x, why, p.later(tx))
 		}
 		return p.hold(tx, x, why, p.soon(tx))
 	})
@@ -283,6 +290,9 @@ func (p *Payer) openRefund(tx Tx, x payment.Payout) error {
 	if arriving, err := p.arriving(tx, f); err != nil || arriving && x.Kind == payment.RefundAsked {
 		return errors.Join(err, p.hold(tx, x, payment.HoldBusy, p.soon(tx)))
 	}
+	if gathering, err := p.gathering(tx, x); err != nil || gathering {
+		return err
+	}
 	owed, source, reason, err := p.owed(tx, f, a, x)
 	switch {
 	case err != nil:
@@ -291,9 +301,6 @@ func (p *Payer) openRefund(tx Tx, x payment.Payout) error {
 		return p.fail(tx, x, reason)
 	case owed.IsZero():
 		return p.fail(tx, x, "nothing is owed any more")
-	}
-	if gathering, err := p.gathering(tx, x); err != nil || gathering {
-		return err
 	}
 	x.Amount, x.To = owed, f.Invoice.RefundAddress(x.Network.Coin())
 	if x.To == "" {
@@ -370,7 +377,7 @@ func (p *Payer) owed(tx Tx, f payment.Facts, a payment.Assessment, x payment.Pay
 	if have, err = tx.BalanceOf(wallet, x.Network); err != nil || !have.Less(owed) {
 		return owed, wallet, "", err
 	}
-	if gathers, err := tx.GatherPayouts(x.ID); err != nil || len(gathers) > 0 && have.Sign() > 0 {
+	if cost, err := gatherCost(tx, x); err != nil || !have.Add(cost).Less(owed) {
 		return have, wallet, "", err // it had enough, and gathering cost its fees
 	}
 	return owed, "", fmt.Sprintf("the deposit was settled already, and the PIPE wallet holds %s of the %s needed", have, owed), nil
@@ -410,11 +417,11 @@ func (p *Payer) openWithdrawal(tx Tx, x payment.Payout, d *payable) error {
 		return err
 	}
 	if have.Less(x.Amount) {
-		gathers, err := tx.GatherPayouts(x.ID)
+		cost, err := gatherCost(tx, x)
 		if err != nil {
 			return err
 		}
-		if len(gathers) == 0 || have.IsZero() {
+		if have.Add(cost).Less(x.Amount) || have.IsZero() { // something else took them meanwhile
 			return p.fail(tx, x, fmt.Sprintf("the wallet holds %s", have))
 		}
 		x.Amount = have // gathering cost its fees
