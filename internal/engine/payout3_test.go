@@ -402,6 +402,46 @@ func TestPayoutPaysInvoice(t *testing.T) {
 	})
 }
 
+// What is given up while its transaction is being built is not paid.
+func TestGivenUpWhileBuilt(t *testing.T) {
+	each(t, func(t *testing.T, r *rig, c coinPlace) {
+		r.receive(c, c.due)
+		w := r.withdraw(c, engine.All)
+		r.chain(c.coin).Before(chaintest.Build, func() {
+			if _, err := r.desk.CancelWithdrawal(t.Context(), r.merchant.ID, w.ID); err != nil {
+				t.Error(err)
+			}
+		})
+		r.deepen(c.coin, 6)
+		if w = r.again(w); w.State != payment.PayoutFailed || w.Reserved || r.hand.Signed() != 0 {
+			t.Fatalf("%+v", w)
+		}
+		r.got(c, c.other, money.Zero(c.coin), 0)
+		r.walletIs(c, c.due)
+
+		// and a settlement that a refund takes the place of, by another process
+		r.settles(c, c.shop)
+		id := r.paid(c.coin, "50", c.due, func(x *engine.Create) { x.RefundAddress = c.payer })
+		other := r.newPayer(c.coin, r.store, r.hand, r.chain(c.coin))
+		r.mine(c.coin, 1)
+		r.follow()
+		r.clock.add(101 * time.Second)
+		r.chain(c.coin).Before(chaintest.Build, func() {
+			if _, err := r.askRefund(id); err != nil {
+				t.Error(err)
+			}
+			if err := other.Step(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		r.deepen(c.coin, 8)
+		r.payoutsAre(id, "settlement failed", "asked done")
+		p := r.payout(id, payment.RefundAsked)
+		r.got(c, c.payer, p.Net, 1)
+		r.got(c, c.shop, money.Zero(c.coin), 0)
+	})
+}
+
 // Eight processes on one store: each payout gets one spend.
 func TestManyPayers(t *testing.T) {
 	run := func(t *testing.T, r *rig, invoices int) {
