@@ -1,6 +1,7 @@
 package demo_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,45 +74,61 @@ func bitcoinPart(lines [][]string) (part [][]string) {
 
 // A telling is how the stories are played.
 type telling struct {
+	args    []string                          // of pipe-demo
 	killing bool                              // kill -9 between any two steps
 	part    func(lines [][]string) [][]string // of each story; nil: all
+	stages  int                               // on so many stages at once; 0: one
 }
 
-func tell(t *testing.T, s *stage, how telling) {
-	for _, path := range flows(t) {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines := stepsOf(string(text))
-		if how.part != nil {
-			if lines = how.part(lines); lines == nil {
-				continue
+// tell plays all stories. A stage mostly waits, for blocks and leases, so several take little longer than one.
+func tell(t *testing.T, how telling) {
+	n := max(how.stages, 1)
+	for i := range n {
+		t.Run(fmt.Sprintf("stage%d", i+1), func(t *testing.T) {
+			t.Parallel()
+			s := raise(t, how.args...)
+			for k, path := range flows(t) {
+				if k%n == i {
+					tellOne(t, s, path, how)
+				}
 			}
-		}
-		name := strings.TrimSuffix(filepath.Base(path), ".txt")
-		t.Run(name, func(t *testing.T) { play(open(t, s, name, how.killing), lines) })
+		})
 	}
+}
+
+func tellOne(t *testing.T, s *stage, path string, how telling) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := stepsOf(string(text))
+	if how.part != nil {
+		if lines = how.part(lines); lines == nil {
+			return
+		}
+	}
+	name := strings.TrimSuffix(filepath.Base(path), ".txt")
+	t.Run(name, func(t *testing.T) { play(open(t, s, name, how.killing), lines) })
 }
 
 func TestStories(t *testing.T) {
 	t.Parallel()
-	tell(t, raise(t), telling{})
+	tell(t, telling{stages: 2})
 }
 
 // TestStoriesKilled plays every story with kill -9 between any two steps.
 func TestStoriesKilled(t *testing.T) {
 	t.Parallel()
-	tell(t, raise(t), telling{killing: true})
+	tell(t, telling{killing: true, stages: 4})
 }
 
 func TestStoriesOnBitcoind(t *testing.T) {
 	t.Parallel()
 	path := bitcoind.PathForTest(t)
-	tell(t, raise(t, "--bitcoind", path), telling{part: bitcoinPart})
+	tell(t, telling{args: []string{"--bitcoind", path}, part: bitcoinPart})
 }
 
 func TestStoriesOnPostgres(t *testing.T) {
 	t.Parallel()
-	tell(t, raise(t, "--database", pgtest.URL(t)), telling{})
+	tell(t, telling{args: []string{"--database", pgtest.URL(t)}})
 }

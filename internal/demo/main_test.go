@@ -1,6 +1,7 @@
 package demo_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,6 +27,11 @@ func run(m *testing.M) int {
 	out, err := exec.Command("go", "build", "-o", dir+string(os.PathSeparator), "../../cmd/pipe-demo", "../../cmd/pipe").CombinedOutput()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "build the programs: %v\n%s", err, out)
+		return 1
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", "10"); err != nil { // stages mostly wait
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()
