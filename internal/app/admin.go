@@ -32,7 +32,7 @@ func (c Config) checkAdmin() error {
 func (a *App) newOffice(seal sealer) *engine.Office {
 	return &engine.Office{
 		Store: a.ports.store, Sealer: seal, Hasher: engine.NewHasher(), URL: strings.TrimSuffix(a.Config.AdminURL, "/"),
-		SignUp: engine.SignUp(a.Config.SignUp), Trial: a.trial(), Log: a.log,
+		SignUp: engine.SignUp(a.Config.SignUp), Mails: a.Config.SMTP != "", Trial: a.trial(), Log: a.log,
 	}
 }
 
@@ -57,7 +57,7 @@ func (a *App) openAdmin(peers web.Peers) (err error) {
 	}
 	a.admin, err = admin.New(admin.Options{
 		Integrator: apps,
-		Office: a.Office, Desk: a.Desk, URL: a.Office.URL, Peers: peers, Log: a.log, Sandbox: a.sandbox(), Explorers: explorers(),
+		Office:     a.Office, Desk: a.Desk, URL: a.Office.URL, Peers: peers, Log: a.log, Sandbox: a.sandbox(), Explorers: explorers(),
 		Explain: func(verdict, language string) string { return webhook.Verdict(verdict).Explain(language) },
 	})
 	return err
@@ -74,5 +74,11 @@ func (a *App) serveAdmin(ctx context.Context) error {
 		}
 	}
 	a.log.InfoContext(ctx, "serving admin", "listen", on.Addr().String(), "url", a.Config.AdminURL)
+	switch vacant, err := a.Office.Vacant(ctx); {
+	case err != nil:
+		return errors.Join(err, on.Close())
+	case vacant:
+		a.log.WarnContext(ctx, "nobody has an account yet: pipe user setup-link prints the one-time link to the first one")
+	}
 	return a.serve(ctx, on, a.admin)
 }

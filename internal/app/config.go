@@ -37,6 +37,11 @@ type Config struct {
 	AdminURL    string `key:"PIPE_ADMIN_URL" default:"" help:"What people call the admin, like https://admin.example. Required with PIPE_ADMIN_LISTEN."`
 	SignUp      string `key:"PIPE_SIGN_UP" default:"invited" help:"Who may make an account: open (everybody with an e-mail address), invited (into a team), or closed."`
 
+	SMTP         string `key:"PIPE_SMTP" default:"" help:"Mail server for letters of the admin, smtp://host:587 (STARTTLS is a must, but on this machine) or smtps://host:465; empty: no letters."`
+	SMTPFrom     string `key:"PIPE_SMTP_FROM" default:"" help:"Sender of these letters, like PIPE <pipe@shop.example>. Required with PIPE_SMTP."`
+	SMTPUser     string `key:"PIPE_SMTP_USER" default:"" help:"User at the mail server; empty: it asks for none."`
+	SMTPPassword string `key:"PIPE_SMTP_PASSWORD" default:"" secret:"true" help:"Password at the mail server."`
+
 	Bitcoin         string        `key:"PIPE_BITCOIN" default:"" help:"Bitcoin network: mainnet, testnet4, signet or regtest; empty: no Bitcoin."`
 	BitcoinNodes    string        `key:"PIPE_BITCOIN_NODES" default:"" secret:"true" help:"JSON-RPC URLs of Bitcoin Core nodes with user and password, comma-separated."`
 	Ethereum        string        `key:"PIPE_ETHEREUM" default:"" help:"Ethereum chain id (1 is mainnet); empty: no Ethereum."`
@@ -238,7 +243,7 @@ func (c Config) Check() error {
 			return fmt.Errorf("PIPE_PUBLIC_URL: %q is not an origin like https://pay.example", c.PublicURL)
 		}
 	}
-	if err := c.checkAdmin(); err != nil {
+	if err := errors.Join(c.checkAdmin(), c.checkMail()); err != nil {
 		return err
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {

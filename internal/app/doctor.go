@@ -28,6 +28,7 @@ func Doctor(ctx context.Context, c Config, log *slog.Logger) []chain.Finding {
 		d.network(ctx, n)
 	}
 	d.rates(ctx)
+	d.letters(ctx)
 	return d.findings
 }
 

@@ -33,6 +33,10 @@ const (
 	TailEvery    = 200 * time.Millisecond
 	PoolEvery    = time.Second
 	ExpireEvery  = time.Second
+	// MailEvery is the pause between looks for letters that are due; MailTimeout bounds a step: engine.MailBatch letters of
+	// mail.TotalTimeout each.
+	MailEvery   = 2 * time.Second
+	MailTimeout = 10 * time.Minute
 	// PruneEvery and AuditEvery are the pauses of the loops that nobody waits for.
 	PruneEvery = 10 * time.Minute
 	AuditEvery = time.Hour

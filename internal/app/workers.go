@@ -32,6 +32,9 @@ func (a *App) openWorkers() error {
 		worker.Loop{Name: "audit", Every: AuditEvery, Timeout: AuditEvery, Run: a.audit},
 		worker.Loop{Name: "callback", Every: CourierEvery, Timeout: StepTimeout, Run: a.courier.Step, Wake: a.bell},
 	)
+	if err := a.openPeople(); err != nil {
+		return err
+	}
 	for _, n := range a.Nets {
 		w := &engine.Watcher{
 			Store: a.ports.store, Reader: a.readers[n.Network], Net: n, Nets: a.Nets, Render: a.Desk.Render, Log: a.log,

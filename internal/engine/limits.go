@@ -139,6 +139,12 @@ const (
 	// PageRows is how many rows a page of a list shows.
 	PageRows = 50
 
+	// MailLease is how long a claimed letter is left to its sender: above mail.TotalTimeout. MailBatch bounds the letters of one
+	// step, MaxMailDetail what is kept of a server's reply, in bytes.
+	MailLease     = time.Minute
+	MailBatch     = 20
+	MaxMailDetail = 200
+
 	// MaxApplications bounds the applications of a merchant that are listed, MaxCounted the invoices that a list counts,
 	// MaxSearch what is searched for, in bytes, MaxResend the callbacks that one act sends again. Choices.
 	MaxApplications = 200
@@ -151,6 +157,11 @@ const (
 	MaxSecrets   = 4
 	// MaxStory bounds the events, the callbacks, the tries of each and the acts that the story of one invoice tells.
 	MaxStory = 500
+	// MaxPrices bounds the different prices by day and coin that a chart adds up, MaxRiskPages the pages of Batch accounts that the
+	// operator's page adds up, MaxReason why payouts are halted, in characters. Choices.
+	MaxPrices    = 50_000
+	MaxRiskPages = 100
+	MaxReason    = 200
 	// MaxTries is more than the tries that any callback has.
 	MaxTries = 1 << 30
 )

@@ -7,6 +7,16 @@ import (
 	"github.com/pipe-pg/pipe/internal/payment"
 )
 
+// Vacant tells whether nobody has an account.
+func (o *Office) Vacant(ctx context.Context) (vacant bool, err error) {
+	err = o.Store.View(ctx, func(tx Tx) error {
+		all, err := tx.Users("", 1)
+		vacant = len(all) == 0
+		return err
+	})
+	return vacant, err
+}
+
 // A NewUser is somebody who gets an account from who has the machine.
 type NewUser struct {
 	Email, Name, Password string

@@ -1,6 +1,9 @@
 package payment
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // A MailKind is which letter it is.
 type MailKind string
@@ -44,3 +47,16 @@ type Mail struct {
 	Fence      int64
 	DoneAt     time.Time // zero while open
 }
+
+// A Letter is what a Mail says, open: for whom carries it.
+type Letter struct {
+	ID       ID
+	To       string
+	Language Language
+	Kind     MailKind
+	Values   map[string]string // as MailKind names them; they may be anything that people typed
+	At       time.Time         // when it was owed
+}
+
+// ErrUndeliverable is the answer of a server that will never take a letter, so that trying again is in vain.
+var ErrUndeliverable = errors.New("letter is undeliverable")
