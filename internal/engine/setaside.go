@@ -3,7 +3,9 @@ package engine
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/pipe-pg/pipe/internal/ledger"
 	"github.com/pipe-pg/pipe/internal/money"
@@ -62,6 +64,76 @@ func least(a, b money.Amount) money.Amount {
 		return b
 	}
 	return a
+}
+
+// makeRoom ends what was owed anew since a spend was done, so that its payouts can be on their way again: of one kind an
+// invoice has one live payout. What is owed beyond them is claimed again once they are done. false: one is being paid.
+func (w *Watcher) makeRoom(tx Tx, s payment.Spend) (bool, error) {
+	all, err := tx.SpendPayouts(s.ID)
+	if err != nil {
+		return false, err
+	}
+	var others []payment.Payout
+	for _, p := range all {
+		if p.InvoiceID == "" || s.Failed {
+			continue
+		}
+		f, err := tx.Facts(p.InvoiceID)
+		if err != nil {
+			return false, err
+		}
+		for _, o := range f.Payouts {
+			if o.ID != p.ID && o.Kind == p.Kind && o.Network == p.Network && o.Live() {
+				others = append(others, o)
+			}
+		}
+	}
+	if slices.ContainsFunc(others, func(o payment.Payout) bool { return o.State == payment.PayoutPaying }) {
+		return false, nil
+	}
+	for _, o := range others {
+		if o.Reserved {
+			if err := unreserve(tx, &o, payment.HoldNone); err != nil {
+				return false, err
+			}
+		}
+		o.State, o.Held, o.FailReason = payment.PayoutFailed, payment.HoldNone, "the network took an earlier payout of its kind back, which is paid first"
+		o.DoneAt, o.UpdatedAt = tx.Now(), tx.Now()
+		if err := tx.SwapPayout(o); err != nil {
+			return false, err
+		}
+		if err := w.teller().tell(tx, o); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// unfinish takes back the booking of a spend that was done.
+func (w *Watcher) unfinish(tx Tx, s payment.Spend) error {
+	if s.Failed { // its payout was tried again since: what it says of its fee may come true again, or both may be paid
+		return halt(tx, fmt.Sprintf("%s: a reorganisation took back %s, carried out in vain, whose payout was tried again", s.Network, s.TxID))
+	}
+	book, _, err := w.book(tx, s)
+	if err != nil {
+		return err
+	}
+	if err := w.unfill(tx, s, book); err != nil {
+		return err
+	}
+	if err := tx.Post(ledger.ReverseSpend(book)); err != nil {
+		return err
+	}
+	return w.eachPayout(tx, s, func(p *payment.Payout) error {
+		if err := payment.PayoutEdges.Check(p.State, payment.PayoutPaying); err != nil {
+			return err
+		}
+		p.State, p.Reserved, p.DoneAt = payment.PayoutPaying, true, time.Time{}
+		if p.InvoiceID == "" {
+			return nil
+		}
+		return tx.Stir(p.InvoiceID, w.Net.Network)
+	})
 }
 
 // unfill makes room in a wallet for what a spend brought there and takes away again.
