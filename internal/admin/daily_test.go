@@ -2,8 +2,10 @@ package admin
 
 import (
 	"context"
+	"encoding/csv"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -17,6 +19,7 @@ import (
 	"github.com/pipe-pg/pipe/internal/ledger"
 	"github.com/pipe-pg/pipe/internal/money"
 	"github.com/pipe-pg/pipe/internal/payment"
+	"github.com/pipe-pg/pipe/internal/web"
 )
 
 const testNet money.Network = "ethereum/1337"
@@ -329,3 +332,188 @@ func TestCallbacksPage(t *testing.T) {
 	b.want("another merchant's", b.post("/callbacks/"+string(theirs[0].ID)+"/resend", nil), http.StatusBadRequest, "No such callback")
 }
 
+// fund puts coins into the shop's wallet.
+func (g *rig) fund(amount money.Amount) {
+	g.t.Helper()
+	g.update(func(tx tx) error {
+		account := ledger.Wallet(string(g.shop.ID))
+		err := tx.AddDeposit(payment.Deposit{ID: tx.NewID(), Account: account, Network: testNet, Ref: "0xfund:0", Address: "0xwallet", Amount: amount,
+			TxID: "0xfund", State: payment.Confirmed, Turn: 1, SeenAt: tx.Now(), Height: 3, BlockHash: "0xh3", BlockTime: tx.Now()})
+		if err != nil {
+			return err
+		}
+		return tx.Post(ledger.ConfirmDeposit(ledger.Deposit{Network: testNet, Ref: "0xfund:0", Turn: 1, Account: account, Amount: amount}))
+	})
+}
+
+// TestWalletPage: what is there, where it receives, what a withdrawal costs, and that it happens once and can be given up.
+func TestWalletPage(t *testing.T) {
+	g := newShopRig(t)
+	g.fund(eth("2.5"))
+	b := g.browser().login(ownerEmail)
+	b.want("balances", b.get("/wallet"), http.StatusOK, "2.5 ETH")
+	b.want("no address yet", b.post("/wallet/receive", url.Values{"network": {string(testNet)}}), http.StatusServiceUnavailable, "No address is ready")
+	g.update(func(tx tx) error {
+		return tx.AddAddresses([]payment.Address{{Network: testNet, Address: "0x" + strings.Repeat("c", 40), MerchantID: g.shop.ID, Index: 1,
+			State: payment.AddressFree, ReleasedAt: tx.Now(), Balance: eth("0"), Wallet: eth("0")}})
+	})
+	a := b.post("/wallet/receive", url.Values{"network": {string(testNet)}})
+	b.want("receive", a, http.StatusOK, "0x"+strings.Repeat("c", 40))
+	b.want("its code", a, http.StatusOK, `<svg class="qr"`)
+	a = b.get("/wallet/withdraw?network=" + url.QueryEscape(string(testNet)))
+	b.want("the form", a, http.StatusOK, "2.5 ETH")
+	id := regexp.MustCompile(`name="id" value="([0-9A-F]{64})"`).FindStringSubmatch(a.body)[1]
+	to := "0x" + strings.Repeat("d", 40)
+	form := func(amount string) url.Values {
+		return url.Values{"id": {id}, "network": {string(testNet)}, "address": {to}, "amount": {amount}}
+	}
+	b.want("too much", b.post("/wallet/withdraw/check", form("3")), http.StatusBadRequest, "has only 2.5 ETH to spare")
+	b.want("less than its fee", b.post("/wallet/withdraw/check", form("0.0001")), http.StatusBadRequest, "smaller than its network fee")
+	bad := form("1")
+	bad.Set("address", "bc1q")
+	b.want("no address", b.post("/wallet/withdraw/check", bad), http.StatusBadRequest, `aria-invalid="true"`)
+	a = b.post("/wallet/withdraw/check", form("1"))
+	b.want("the cost", a, http.StatusOK, "0.001 ETH")
+	b.want("what arrives", a, http.StatusOK, "0.999 ETH")
+	b.want("without a second factor", b.post("/wallet/withdraw", form("1")), http.StatusForbidden, "Is it you?")
+	b.stepUp()
+	for range 2 {
+		if a := b.post("/wallet/withdraw", form("1")); a.code != http.StatusSeeOther || a.location != "/wallet?done=withdraw" {
+			t.Fatalf("withdraw: %d %s", a.code, a.body)
+		}
+	}
+	all, err := g.desk.Payouts(t.Context(), engine.MerchantPayouts{Merchant: g.shop.ID})
+	if err != nil || len(all) != 1 || all[0].To != to {
+		t.Fatalf("withdrawals: %+v %v", all, err)
+	}
+	a = b.get("/wallet")
+	b.want("the history", a, http.StatusOK, to)
+	b.want("what is left", a, http.StatusOK, "1.5 ETH")
+	b.want("the audit log", b.get("/audit"), http.StatusOK, "withdrawal.ask")
+	if a := b.post("/wallet/cancel", url.Values{"id": {id}}); a.code != http.StatusSeeOther {
+		t.Fatalf("cancel: %d %s", a.code, a.body)
+	}
+	b.want("cancelled twice", b.post("/wallet/cancel", url.Values{"id": {id}}), http.StatusConflict, "cannot be cancelled any more")
+	b.want("an unknown one", b.post("/wallet/cancel", url.Values{"id": {"x"}}), http.StatusBadRequest, "No such withdrawal")
+	b.want("the audit log", b.get("/audit"), http.StatusOK, "withdrawal.cancel")
+	if a := b.get("/wallet/withdraw?network=dogecoin/1"); a.code != http.StatusBadRequest {
+		t.Errorf("an unknown network: %d", a.code)
+	}
+	admin := g.user("admin@shop.example", payment.Admin)
+	if a := g.browser().login(admin.Email).get("/wallet"); a.code != http.StatusOK || strings.Contains(a.body, "/wallet/withdraw?") {
+		t.Errorf("an admin sees %d with a button to withdraw", a.code)
+	}
+}
+
+// TestPayoutLists: each state and hold in words, and refunds apart from settlements.
+func TestPayoutLists(t *testing.T) {
+	g := newShopRig(t)
+	i := g.paid(g.app, "paid-1")
+	holds := []payment.Hold{payment.HoldDepth, payment.HoldTime, payment.HoldThreshold, payment.HoldFee, payment.HoldCeiling, payment.HoldAddress,
+		payment.HoldApproval, payment.HoldDelay, payment.HoldRefused, payment.HoldReversed, payment.HoldGather, payment.HoldBusy, payment.HoldHalted,
+		payment.HoldNode, payment.HoldSigner}
+	add := func(i payment.Invoice, kind payment.PayoutKind, change func(*payment.Payout)) {
+		g.update(func(tx tx) error {
+			p := payment.Payout{ID: tx.NewID(), Kind: kind, MerchantID: i.MerchantID, ApplicationID: i.ApplicationID, InvoiceID: i.ID, Network: testNet,
+				To: "0xto" + string(kind), Amount: eth("0.002"), Wasted: eth("0"), Fee: eth("0.0005"), Net: eth("0.0015"), State: payment.PayoutWaiting, Attempt: 1,
+				CreatedAt: tx.Now(), UpdatedAt: tx.Now(), DueAt: tx.Now()}
+			change(&p)
+			return tx.AddPayout(p)
+		})
+		g.pass(time.Second)
+	}
+	add(i, payment.Settlement, func(p *payment.Payout) {
+		p.State, p.TxID, p.DoneAt, p.Wasted = payment.PayoutDone, "0xsettled", g.clock(), eth("0.0001")
+	})
+	for n, hold := range holds {
+		add(g.invoice(g.app, fmt.Sprint("held-", n), nil), payment.RefundAsked, func(p *payment.Payout) { p.Held = hold })
+	}
+	add(i, payment.RefundExcess, func(p *payment.Payout) {
+		p.State, p.FailReason, p.DoneAt = payment.PayoutFailed, "below the fee", g.clock()
+	})
+	b := g.browser().login(ownerEmail)
+	for _, language := range []payment.Language{payment.English, payment.Korean} {
+		b.language(language)
+		texts := textsOf(t, language)
+		refunds, settlements := b.get("/refunds"), b.get("/settlements")
+		for _, hold := range holds {
+			b.want("refunds", refunds, http.StatusOK, strings.ReplaceAll(texts.Say("hold."+string(hold)), "'", "&#39;"))
+		}
+		b.want("a failed refund", refunds, http.StatusOK, "below the fee")
+		for _, text := range []string{"https://explorer.example/tx/0xsettled", "0.0006 ETH", "0.0015 ETH", texts.Say("payout.state.done")} {
+			b.want("settlements", settlements, http.StatusOK, text)
+		}
+		if strings.Contains(refunds.body, "0xsettled") || strings.Contains(settlements.body, "below the fee") {
+			t.Error("refunds and settlements are mixed")
+		}
+		b.want("the story", b.get("/payments/"+string(i.ID)), http.StatusOK, "below the fee")
+	}
+}
+
+// TestExports: a byte order mark, Korean as it is, no formulas, filters, and what came in and went out with its rate.
+func TestExports(t *testing.T) {
+	g := newShopRig(t)
+	evil := g.invoice(g.app, `=HYPERLINK("http://evil.example","주문")`, func(i *payment.Invoice) { i.OrderName = "@SUM(1+1)" })
+	g.paid(g.app, "주문-1, \"큰\"")
+	g.fund(eth("2.5"))
+	b := g.browser().login(ownerEmail)
+	read := func(path string) [][]string {
+		t.Helper()
+		a := b.get(path)
+		text, ok := strings.CutPrefix(a.body, "\ufeff")
+		if a.code != http.StatusOK || !ok || !strings.HasPrefix(a.header.Get("Content-Type"), "text/csv") {
+			t.Fatalf("%s: %d, mark %v, %s", path, a.code, ok, a.body)
+		}
+		rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range rows {
+			for _, cell := range row {
+				if cell != "" && strings.ContainsRune("=+-@", rune(cell[0])) {
+					t.Errorf("%s: the cell %q is a formula", path, cell)
+				}
+			}
+		}
+		return rows
+	}
+	rows := read("/payments.csv")
+	if len(rows) != 3 || rows[1][1] != "주문-1, \"큰\"" || rows[1][2] != "티셔츠" || rows[1][6] != "10500" || rows[1][11] != "5000000" ||
+		rows[2][1] != "'"+evil.OrderID || rows[2][2] != "'@SUM(1+1)" || rows[2][14] != string(evil.ID) {
+		t.Errorf("payments: %q", rows)
+	}
+	if rows := read("/payments.csv?status=2"); len(rows) != 2 {
+		t.Errorf("paid: %q", rows)
+	}
+	rows = read("/moves.csv")
+	if len(rows) != 3 || rows[1][2] != "Received in the wallet" || rows[1][6] != "2.5" || rows[1][9] != "" ||
+		rows[2][1] != "In" || rows[2][6] != "0.0021" || rows[2][9] != "5000000" || rows[2][10] != "KRW" || rows[2][11] != "10500" || rows[2][13] != "upbit" {
+		t.Errorf("movements: %q", rows)
+	}
+	g.update(func(tx tx) error {
+		return tx.AddPayout(payment.Payout{ID: tx.NewID(), Kind: payment.Withdrawal, MerchantID: g.shop.ID, Network: testNet, To: "0xto", Amount: eth("1"),
+			Wasted: eth("0.1"), Fee: eth("0.2"), Net: eth("0.7"), State: payment.PayoutDone, Attempt: 2, CreatedAt: tx.Now(), UpdatedAt: tx.Now(), DoneAt: tx.Now(), TxID: "0xgone"})
+	})
+	b.language(payment.Korean)
+	rows = read("/moves.csv")
+	found := false
+	for _, row := range rows {
+		found = found || row[1] == "지급" && row[2] == "출금" && row[6] == "1" && row[7] == "0.3" && row[8] == "0.7" && row[15] == "0xgone"
+	}
+	if len(rows) != 4 || !found {
+		t.Errorf("movements: %q", rows)
+	}
+}
+
+func textsOf(t *testing.T, l payment.Language) web.Catalogue {
+	t.Helper()
+	sub, err := fs.Sub(textFiles, "text")
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts, err := web.ReadTexts(sub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return texts.In(l)
+}

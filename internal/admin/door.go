@@ -44,7 +44,7 @@ type Options struct {
 	Zone    *time.Location // in which times are shown; nil: Seoul
 	Sandbox bool           // says on every page that the coins have no value
 
-	SignInRate, SignInBurst int // zero: the limits of this package
+	SignInRate, SignInBurst, RatePerIP int // zero: the limits of this package
 }
 
 // A door is the front door: it holds what its pages share and never changes once made.
@@ -104,7 +104,10 @@ func newDoor(o Options) (*door, error) {
 	if d.SignInRate == 0 {
 		d.SignInRate, d.SignInBurst = SignInRate, SignInBurst
 	}
-	d.perIP = web.NewLimiter(RatePerIP, time.Minute)
+	if d.RatePerIP == 0 {
+		d.RatePerIP = RatePerIP
+	}
+	d.perIP = web.NewLimiter(d.RatePerIP, time.Minute)
 	d.signIns = web.NewBurstLimiter(d.SignInRate, time.Minute, d.SignInBurst)
 	d.devices = web.NewLimiter(engine.MaxFailedSignIns, engine.SignInPause)
 	d.shell = web.Shell{Log: o.Log, Peers: o.Peers, Failed: d.failed}

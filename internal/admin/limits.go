@@ -17,4 +17,9 @@ const (
 	MaxApplicationForm = 96 << 10
 	// MaxNext bounds the address that a log-in leads back to, in bytes.
 	MaxNext = 1024
+	// MaxExport bounds the rows of a file, ExportPage those read at a time, ExportStep the time that each reading and writing
+	// takes. Choices; a file holds 100,000 payments (experience A12).
+	MaxExport  = 200_000
+	ExportPage = 1_000
+	ExportStep = 30 * time.Second
 )

@@ -85,7 +85,7 @@ func newRig(t *testing.T, change ...func(*Options)) *rig {
 	url := "http://" + g.server.Listener.Addr().String()
 	g.office = &engine.Office{Store: g.store, Sealer: seal, Hasher: engine.NewHasher(), URL: url, SignUp: engine.SignUpOpen, Mails: true, Log: quiet}
 	g.desk = &engine.Desk{Store: g.store, Sealer: seal, Log: quiet}
-	o := Options{Office: g.office, Desk: g.desk, URL: url, Log: quiet, SignInRate: 10_000, SignInBurst: 10_000}
+	o := Options{Office: g.office, Desk: g.desk, URL: url, Log: quiet, SignInRate: 10_000, SignInBurst: 10_000, RatePerIP: 100_000}
 	for _, c := range change {
 		c(&o)
 	}

@@ -139,6 +139,7 @@ type AskWithdrawal struct {
 	Network  money.Network
 	To       string
 	Amount   string // in whole coins, network fee included; All for all that is free
+	By       By     // the person who asks, written into the audit log; zero for a command
 }
 
 // All is the amount of a withdrawal that takes everything.
@@ -169,7 +170,12 @@ func (d *Desk) Withdraw(ctx context.Context, a AskWithdrawal) (payment.Payout, e
 			Amount: amount, Wasted: nothing, Fee: nothing, Net: nothing, State: payment.PayoutWaiting, Attempt: 1,
 			CreatedAt: tx.Now(), UpdatedAt: tx.Now(), DueAt: tx.Now(),
 		}
-		return tx.AddPayout(p)
+		if err := tx.AddPayout(p); err != nil || a.By.User.ID == "" {
+			return err
+		}
+		return Record(tx, a.By, a.Merchant, Act{Action: "withdrawal.ask", Subject: string(p.ID), Data: map[string]any{
+			"network": p.Network, "to": p.To, "amount": p.Amount.Text(),
+		}})
 	})
 	return p, err
 }
@@ -348,6 +354,15 @@ func (d *Desk) Payouts(ctx context.Context, q MerchantPayouts) (all []payment.Pa
 // CancelWithdrawal gives up a withdrawal for which no transaction was made yet: it failed, and its coins are free again. Errors:
 // malformed for one that the merchant does not have, wrong-state.
 func (d *Desk) CancelWithdrawal(ctx context.Context, merchant, id payment.ID) (payment.Payout, error) {
+	return d.cancelWithdrawal(ctx, By{}, merchant, id)
+}
+
+// CancelWithdrawalBy is CancelWithdrawal for a person, at their merchant, written into the audit log.
+func (d *Desk) CancelWithdrawalBy(ctx context.Context, by By, id payment.ID) (payment.Payout, error) {
+	return d.cancelWithdrawal(ctx, by, by.Merchant.ID, id)
+}
+
+func (d *Desk) cancelWithdrawal(ctx context.Context, by By, merchant, id payment.ID) (payment.Payout, error) {
 	var p payment.Payout
 	err := d.Store.Update(ctx, func(tx Tx) (err error) {
 		p, err = tx.Payout(id)
@@ -369,7 +384,10 @@ func (d *Desk) CancelWithdrawal(ctx context.Context, merchant, id payment.ID) (p
 			return err
 		}
 		p.State, p.Held, p.FailReason, p.UpdatedAt, p.DoneAt = payment.PayoutFailed, payment.HoldNone, Cancelled, tx.Now(), tx.Now()
-		return tx.SwapPayout(p)
+		if err := tx.SwapPayout(p); err != nil || by.User.ID == "" {
+			return err
+		}
+		return Record(tx, by, merchant, Act{Action: "withdrawal.cancel", Subject: string(id)})
 	})
 	return p, err
 }
