@@ -36,6 +36,10 @@ type auditor struct {
 	prices   map[string]bool
 	total    int
 	touched  []*invoice // in this commit
+
+	book
+	settleTo map[payment.ID][]string // all addresses that an application ever settled to
+	restored bool                    // the database was put back: what its rows were is not known
 }
 
 // An invoice is what the auditor knows of one.
@@ -55,6 +59,8 @@ type invoice struct {
 	events   int // in this commit
 	expected []string
 	got      []string
+
+	everReversed bool
 }
 
 // An owing is a callback.
@@ -67,13 +73,16 @@ func newAuditor(s *sim) *auditor {
 	return &auditor{s: s, invoices: map[payment.ID]*invoice{}, owner: map[string]*invoice{}, released: map[string]payment.Address{},
 		cursor: map[money.Network][]chain.Block{}, posted: map[string]bool{}, deposits: map[string]payment.Deposit{},
 		owed: map[payment.ID]*owing{}, acked: map[payment.ID]bool{}, heads: map[money.Currency]bool{}, looks: map[money.Currency]bool{},
-		prices: map[string]bool{}}
+		prices: map[string]bool{}, book: newBook(), settleTo: map[payment.ID][]string{}}
 }
 
 func (a *auditor) booted() {}
 
 // commit judges one commit.
 func (a *auditor) commit(written []func(*auditor)) {
+	if a.restored {
+		return
+	}
 	a.touched = a.touched[:0]
 	for _, f := range written {
 		f(a)
@@ -82,6 +91,8 @@ func (a *auditor) commit(written []func(*auditor)) {
 		if v.changes != v.events {
 			a.s.violate("invoice %d: %d changes, %d events in one commit", v.n, v.changes, v.events)
 		}
+		slices.Sort(v.expected)
+		slices.Sort(v.got)
 		if strings.Join(v.expected, " ") != strings.Join(v.got, " ") {
 			a.s.violate("invoice %d owes %v, the commit wrote %v", v.n, v.expected, v.got)
 		}
@@ -195,6 +206,13 @@ func (a *auditor) addAddresses(all []payment.Address) {
 }
 
 func (a *auditor) giveAddress(ad payment.Address, g engine.GiveAddress) {
+	if g.Invoice == "" {
+		a.s.hit("wallet's address")
+		if a.owner[ad.Address] != nil || a.released[ad.Address].MerchantID != g.Merchant {
+			a.s.violate("wallet of %s got the address of another", g.Merchant)
+		}
+		return
+	}
 	v := a.invoices[g.Invoice]
 	if other := a.owner[ad.Address]; other != nil {
 		a.s.violate("address of invoice %d is given to invoice %d too", other.n, v.n)
@@ -260,6 +278,10 @@ var depositEdges = map[payment.DepositState][]payment.DepositState{
 }
 
 func (a *auditor) swapDeposit(d payment.Deposit) {
+	if d.SpendID != "" || d.InvoiceID == "" {
+		a.otherDeposit(d)
+		return
+	}
 	key := string(d.Network) + " " + d.Ref
 	was, known := a.deposits[key]
 	a.deposits[key] = d
@@ -324,6 +346,7 @@ func (a *auditor) post(e ledger.Entry) {
 		a.s.violate("entry %s is booked twice", e.Key)
 	}
 	a.posted[e.Key] = true
+	a.move(e)
 	for _, p := range e.Postings {
 		for account, sign := range map[ledger.Account]bool{p.To: true, p.From: false} {
 			id, ok := strings.CutPrefix(string(account), "invoice/")
@@ -374,6 +397,11 @@ func (a *auditor) swapInvoice(i payment.Invoice) {
 		case is.Status == 2 && (was.Status == 1 || was.Status == 3):
 			a.paid(v)
 			v.expected = append(v.expected, "2:1")
+		case is.Status == 4 && (was.Status == 2 || was.Status == 3):
+			a.refunded(v)
+			if on.Refunded {
+				v.expected = append(v.expected, "4:1")
+			}
 		case is.Status == 3 && was.Status == 1:
 			a.expired(v)
 			if on.Expired {
@@ -388,8 +416,9 @@ func (a *auditor) swapInvoice(i payment.Invoice) {
 	reversed := func(t payment.Told) bool { return t.Marks&8 != 0 }
 	if reversed(is) && !reversed(was) {
 		a.s.hit("reversed")
+		v.everReversed = true
 		if on.Reversed {
-			v.expected = append(v.expected, "2:4092")
+			v.expected = append(v.expected, fmt.Sprintf("%d:4092", is.Status))
 		}
 	}
 	if reversed(was) && !reversed(is) {
@@ -579,10 +608,19 @@ func moved(q payment.Quote, all []coming) time.Time {
 func (a *auditor) addCallback(c payment.Callback) {
 	v := a.invoices[c.InvoiceID]
 	a.touch(v)
-	v.got = append(v.got, fmt.Sprintf("%d:%d", c.Status, c.Code))
+	o := &owing{Callback: c}
+	defer func() {
+		a.owed[c.ID] = o
+		v.owing = append(v.owing, o)
+	}()
 	if c.Seq != int64(len(v.owing)+1) {
 		a.s.violate("invoice %d: callback %d follows %d", v.n, c.Seq, len(v.owing))
 	}
+	if c.PayoutID != "" {
+		a.refundCallback(v, c)
+		return
+	}
+	v.got = append(v.got, fmt.Sprintf("%d:%d", c.Status, c.Code))
 	if c.URL != v.CallbackURL {
 		a.s.violate("invoice %d: callback to %s", v.n, c.URL)
 	}
@@ -600,9 +638,6 @@ func (a *auditor) addCallback(c payment.Callback) {
 	} else if !strings.Contains(string(c.Body), string(v.ID)) {
 		a.s.violate("invoice %d: callback says %s", v.n, c.Body)
 	}
-	o := &owing{Callback: c}
-	a.owed[c.ID] = o
-	v.owing = append(v.owing, o)
 }
 
 func (a *auditor) swapCallback(c payment.Callback) {
@@ -653,4 +688,37 @@ func (a *auditor) receive(m payment.Message) payment.Answer {
 	a.acked[o.ID] = a.acked[o.ID] || answer.Delivered
 	a.s.tracef("  shop got callback %d of invoice %d: %v", o.Seq, v.n, answer.Delivered)
 	return answer
+}
+
+// otherDeposit judges coins that are no payer's: those that nobody was to send, and those that came back from spends.
+func (a *auditor) otherDeposit(d payment.Deposit) {
+	if d.SpendID == "" {
+		if _, ok := a.released[d.Address]; !ok || a.owner[d.Address] != nil || !a.wasSent(d) {
+			a.s.violate("%s of %s is called stray", d.Ref, d.Amount)
+		}
+		a.s.hit("deposit stray")
+		return
+	}
+	tx := a.s.chains[d.Network.Coin()].signed[d.TxID]
+	if tx == nil || tx.u.Spend != string(d.SpendID) {
+		a.s.violate("%s of %s is called change, which no spend gives", d.Ref, d.Amount)
+		return
+	}
+	for _, out := range tx.wire.Outs {
+		if out.To == d.Address && out.Amount == d.Amount.Units() {
+			a.s.hit("change")
+			return
+		}
+	}
+	a.s.violate("%s of %s is called change of a spend that gives none", d.Ref, d.Amount)
+}
+
+// refunded judges that an invoice is said to be refunded: a refund is done.
+func (a *auditor) refunded(v *invoice) {
+	for _, p := range a.book.order {
+		if p.InvoiceID == v.ID && p.Kind.IsRefund() && p.State == payment.PayoutDone {
+			return
+		}
+	}
+	a.s.violate("invoice %d is refunded by nothing", v.n)
 }

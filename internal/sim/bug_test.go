@@ -9,6 +9,9 @@ import (
 var bugs = []string{
 	"drop deposit", "another id", "forget to reverse", "reuse address", "expire while blind", "skip block", "paid early", "lose callback",
 	"two events", "give up early", "long quote",
+	"sends before it saves", "refuses after signing", "pays to another", "bumps without the anchor", "never sends again", "forgets tickets",
+	"forgets to take payouts back", "knows the newest txid alone", "settles the excess", "forgets refunds", "loses refunds' callbacks",
+	"calls refunds done when sent", "done too early",
 }
 
 // bugSeeds is how many seeds a bug may take to be found.
@@ -20,6 +23,7 @@ func TestBugsAreFound(t *testing.T) {
 			continue
 		}
 		t.Run(bug, func(t *testing.T) {
+			t.Parallel()
 			for seed := uint64(1); seed <= bugSeeds; seed++ {
 				r, err := play(t.Context(), seed, 600, bug)
 				if err != nil {

@@ -65,6 +65,15 @@ type sim struct {
 	crashEvery    int
 	jumps         bool
 	signerDown    bool
+	pays          bool // payouts are played
+	hand          *hand
+	nets          map[money.Currency]engine.Net
+	refusedOnce   map[string]int  // of a planted bug
+	sentOnce      map[string]bool // the same
+	outsiders     int
+	spiked        int64           // the most that fees were multiplied by
+	withdrawals   map[string]bool // addresses that merchants asked for
+	receivers     map[money.Currency][]string
 	runTwice      bool
 
 	audit *auditor
@@ -112,6 +121,8 @@ type process struct {
 	signer  *signer.Signer
 	desk    *engine.Desk
 	watch   map[money.Currency][2]*engine.Watcher
+	pay     map[money.Currency][2]*engine.Payer
+	recover *engine.Recovery
 	pool    *engine.Pool
 	courier *engine.Courier
 	clerk   *engine.Clerk
@@ -144,6 +155,7 @@ func newSim(ctx context.Context, dir string, seed uint64, bug string) (*sim, err
 	s.crashEvery = []int{200, 1500, seldom}[s.rng.IntN(3)] // calls of ports
 	s.jumps = s.chance(25)
 	s.runTwice = s.chance(25)
+	s.readyToPay()
 	s.audit = newAuditor(s)
 	for _, coin := range coins {
 		c := newTruth(coin, map[money.Currency]money.Network{money.BTC: btcNet, money.ETH: ethNet}[coin], s.now)
@@ -221,11 +233,20 @@ func (s *sim) boot() error {
 	}
 	s.p = p
 	s.audit.booted()
+	s.nested = true // nothing else of the process runs before
+	err = p.recover.Load(s.ctx)
+	s.nested = false
+	if err != nil && !p.dead && !errors.Is(err, errFault) {
+		return err
+	} else if err != nil {
+		s.hit("crash before the journal is compared")
+		return s.boot()
+	}
 	return nil
 }
 
 func nets() map[money.Currency]engine.Net {
-	base := engine.Net{MaxBlind: 5 * time.Minute, DropAfter: 10 * time.Minute, ForgetAfter: 3 * time.Hour, BlockTime: time.Minute}
+	base := engine.Net{Retry: 30 * time.Second, MaxBlind: 5 * time.Minute, DropAfter: 10 * time.Minute, ForgetAfter: 3 * time.Hour, BlockTime: time.Minute}
 	btc, eth := base, base
 	btc.Network, btc.BreakerDepth, btc.MaxAhead = btcNet, 3, 2*time.Hour+engine.MaxSkew
 	btc.ParseAddress = func(text string) (string, error) { return bitcoin.ParseAddress(btcNet, text) }
@@ -237,7 +258,9 @@ func nets() map[money.Currency]engine.Net {
 // wire makes everything over the open store and signer, as package app does.
 func (p *process) wire(log *slog.Logger) error {
 	s := p.s
-	all, st, render := nets(), portStore{p, p.store}, webhook.Render
+	all, st, render := s.nets, portStore{p, p.store}, webhook.Render
+	p.recover = &engine.Recovery{Store: st, Journal: portJournal{p}, Log: log}
+	p.pay = map[money.Currency][2]*engine.Payer{}
 	p.desk = &engine.Desk{
 		Store: st, Rates: portRates{p}, Sender: portSender{p}, Render: render, Sealer: plain{}, Nets: all, Log: log,
 		MaxPrice: map[money.Currency]money.Amount{money.KRW: money.Of(money.KRW, 1_000_000_000), money.USD: money.Of(money.USD, 100_000_000)},
@@ -257,8 +280,14 @@ func (p *process) wire(log *slog.Logger) error {
 		honest[c.network] = c.honest
 		var pair [2]*engine.Watcher
 		for i := range pair {
-			pair[i] = &engine.Watcher{Store: st, Reader: portReader{p, q, c}, Net: all[coin], Nets: all, Render: render, Log: log}
+			pair[i] = &engine.Watcher{Store: st, Reader: portReader{p, q, c}, Net: all[coin], Nets: all, Render: render, Log: log, Recovery: p.recover}
 		}
+		var payers [2]*engine.Payer
+		for i := range payers {
+			payers[i] = &engine.Payer{Store: st, Net: all[coin], Nets: all, Builder: portBuilder{p, c}, Hand: portHand{p}, Rules: payRules(coin),
+				Recovery: p.recover, Render: render, Log: log}
+		}
+		p.pay[coin] = payers
 		p.watch[coin] = pair
 	}
 	p.pool = &engine.Pool{Store: st, Signer: portSigner{p, p.signer}, Nets: all, Log: log}
@@ -292,8 +321,9 @@ func (s *sim) provision() error {
 				depths[1].Depth = payment.Depth{Final: true, Stall: 64 * s.rng.IntN(2)}
 			}
 			late, extra, form := s.chance(30), s.rng.IntN(16), s.chance(30)
-			app, err := s.p.desk.AddApplication(s.ctx, merchant.ID, engine.Change{Name: &name, Origins: &origins,
-				Settings: func(t *payment.Settings) { t.Depths, t.AcceptLate = depths, late },
+			settle, to := s.settlePolicy()
+			app, err := s.p.desk.AddApplication(s.ctx, merchant.ID, engine.Change{Name: &name, Origins: &origins, Settlement: to,
+				Settings: func(t *payment.Settings) { t.Depths, t.AcceptLate, t.Settle = depths, late, settle },
 				Callback: func(c *payment.CallbackSettings) {
 					c.Seen, c.Expired, c.Refunded, c.Reversed = extra&1 > 0, extra&2 > 0, extra&4 > 0, extra&8 > 0
 					if form {
@@ -305,6 +335,9 @@ func (s *sim) provision() error {
 				return err
 			}
 			s.apps = append(s.apps, app.Application)
+			for _, address := range to {
+				s.audit.settleTo[app.ID] = append(s.audit.settleTo[app.ID], address)
+			}
 		}
 	}
 	s.audit.apps = s.apps

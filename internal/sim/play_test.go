@@ -55,6 +55,10 @@ func (s *sim) one() error {
 		s.nature()
 	case n < 43:
 		s.fault()
+	case n < 46:
+		s.moneyOut()
+	case n < 50:
+		s.payFault()
 	}
 	s.work()
 	if s.p.dead {
@@ -67,7 +71,7 @@ func (s *sim) one() error {
 
 // meanwhile is what happens between two calls of the process.
 func (s *sim) meanwhile() {
-	switch s.rng.IntN(8) {
+	switch s.rng.IntN(10) {
 	case 0, 1:
 		s.mine(s.chains[coins[s.rng.IntN(2)]])
 	case 2:
@@ -84,6 +88,13 @@ func (s *sim) meanwhile() {
 		s.did("expire", s.p.clerk.Expire(s.ctx))
 	case 7:
 		s.now = s.now.Add(time.Duration(s.rng.IntN(600)) * time.Second)
+	case 8:
+		if s.pays {
+			s.hit("second payer between two calls of the first")
+			s.payStep(coins[s.rng.IntN(2)], 1)
+		}
+	case 9:
+		s.payFault()
 	}
 }
 
@@ -113,6 +124,7 @@ func (s *sim) work() {
 			}
 		}
 	}
+	s.payOut()
 	if s.chance(25) {
 		s.did("pool", p.pool.Step(s.ctx))
 	}
@@ -140,6 +152,7 @@ func (s *sim) mine(c *truth) {
 		c.mineTo(s.now, to, money.Of(money.BTC, int64(1+s.rng.IntN(5_000_000))))
 		s.hit("coinbase pays an invoice")
 		s.tracef("%s: coinbase in block %d", c.coin, c.tip().Height)
+		s.audit.once(c)
 		return
 	}
 	n := 1
@@ -148,6 +161,7 @@ func (s *sim) mine(c *truth) {
 	}
 	c.mine(s.now, n)
 	s.tracef("%s: block %d", c.coin, c.tip().Height)
+	s.audit.once(c)
 }
 
 func (s *sim) someAddress(coin money.Currency) string {
@@ -169,6 +183,14 @@ func (s *sim) reorg(c *truth) {
 		s.hit("reorg of 4 to 12")
 	}
 	depth = min(depth, len(c.blocks)-2, int(c.tip().Height-c.final)) // what is final stays
+	if c.vain() {                                                    // what was carried out in vain is tried again once it is final
+		depth = min(depth, s.nets[c.coin].Final.Blocks-1)
+	}
+	held := 0
+	each(c.blocks[len(c.blocks)-max(depth, 0):], func(*leaving, int) { held++ })
+	if held > 0 {
+		s.hit("reorg under a payout")
+	}
 	if depth < 1 {
 		return
 	}
@@ -194,6 +216,7 @@ func (s *sim) reorg(c *truth) {
 	}
 	c.reorg(s.now, depth, count, drop)
 	s.hit("reorg")
+	s.audit.once(c)
 	s.tracef("%s: reorg of %d by %d, %d dropped: tip %d", c.coin, depth, count, len(drop), c.tip().Height)
 }
 
@@ -319,10 +342,9 @@ func (s *sim) create() {
 }
 
 func (s *sim) refundAddress(coin money.Currency) string {
-	if coin == money.BTC {
-		return "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
-	}
-	return fmt.Sprintf("0x%040x", 0xABCDEF0000000+uint64(s.rng.IntN(1<<40)))
+	to := s.outside(coin)
+	s.receivers[coin] = append(s.receivers[coin], to)
+	return to
 }
 
 // pick is an invoice, mostly a young one.

@@ -179,8 +179,11 @@ func (t *portTx) AddEvent(e payment.Event) error {
 }
 
 func (t *portTx) AddCallback(c payment.Callback) (int64, error) {
-	if t.bug == "lose callback" && c.Code != 1 {
+	if t.bug == "lose callback" && c.Code != 1 || t.bug == "loses refunds' callbacks" && c.PayoutID != "" && c.Status == 3 {
 		return 1, nil
+	}
+	if t.bug == "calls refunds done when sent" && c.PayoutID != "" && c.Status == 2 {
+		c.Status = 3
 	}
 	seq, err := t.Tx.AddCallback(c)
 	c.Seq = seq

@@ -36,7 +36,8 @@ type sentTx struct {
 // A truthBlock is a block as it really is.
 type truthBlock struct {
 	chain.Block
-	txs []*sentTx
+	txs  []*sentTx
+	left []*leaving // transactions of ours
 }
 
 // A truth is one chain as it really is, kept beside the fake by its own bookkeeping, so that the fake is checked too.
@@ -57,11 +58,16 @@ type truth struct {
 	final    uint64 // height that the chain calls irreversible; 0: it calls none so
 	finality uint64 // how far behind the tip that is; 0: never
 	stalled  bool   // it does not move
+
+	signed   map[string]*signedTx // by txid
+	spenders map[string]bool      // addresses that they spend from
+	foreign  string               // a transaction in a block that nobody signed
 }
 
 func newTruth(coin money.Currency, network money.Network, now time.Time) *truth {
 	f := chaintest.NewFake(network)
-	c := &truth{coin: coin, network: network, fake: f, honest: f.Another(), hashes: map[string]bool{}}
+	c := &truth{coin: coin, network: network, fake: f, honest: f.Another(), hashes: map[string]bool{},
+		signed: map[string]*signedTx{}, spenders: map[string]bool{}}
 	f.SetNow(now)
 	c.blocks = []*truthBlock{{Block: f.Tip()}}
 	c.hashes[f.Tip().Hash] = true
@@ -99,6 +105,7 @@ func (c *truth) grow(n int, coinbase *sentTx) {
 		}
 		c.hashes[b.Hash] = true
 		c.blocks = append(c.blocks, b)
+		c.leave(b)
 	}
 	if height := c.tip().Height; c.finality > 0 && !c.stalled && height > c.finality {
 		c.final = max(c.final, height-c.finality)
@@ -283,10 +290,10 @@ func (n *node) set(m mode) {
 
 // lie hides credits, or changes them, or invents one.
 func (n *node) lie(kind, salt int, b chain.Block, f chain.Found) chain.Found {
-	f.Credits = slices.Clone(f.Credits)
+	f.Credits, f.Uses = slices.Clone(f.Credits), slices.Clone(f.Uses)
 	switch {
 	case kind == 0:
-		f.Credits = nil
+		f.Credits, f.Uses = nil, nil
 	case kind == 1:
 		for i := range f.Credits {
 			f.Credits[i].Amount = f.Credits[i].Amount.Add(f.Credits[i].Amount)
