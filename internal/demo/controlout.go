@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/url"
 
 	"github.com/pipe-pg/pipe/internal/engine"
@@ -63,7 +64,16 @@ func (d *Demo) controlFees(ctx context.Context, in feesIn) (feesIn, error) {
 	if err != nil {
 		return in, err
 	}
-	return in, w.SetFees(ctx, in.Factor)
+	if err := w.SetFees(ctx, in.Factor); err != nil {
+		return in, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	fees := map[money.Currency]int64{}
+	maps.Copy(fees, d.state.Fees)
+	fees[money.Currency(in.Coin)] = in.Factor
+	d.state.Fees = fees
+	return in, d.save()
 }
 
 type coinIn struct {

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -51,6 +52,7 @@ type Demo struct {
 	shop   *shop
 	app    *app.App
 	crash  *crash
+	mu     sync.Mutex // held while state changes after Start
 
 	pageListener, shopListener, controlListener, adminListener net.Listener
 
@@ -76,6 +78,8 @@ type state struct {
 	Settlement map[money.Currency]string `json:"settlement_addresses"`
 	// Filled: coins were paid into the PIPE wallet.
 	Filled bool `json:"wallet_filled"`
+	// Fees are how many times the ordinary ones are in force, which the chains themselves forget.
+	Fees map[money.Currency]int64 `json:"fees"`
 }
 
 // Ready is what is written to Options.Ready.
@@ -255,7 +259,7 @@ func (d *Demo) openChains(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start local chains: %w", err)
 	}
-	return nil
+	return d.restoreFees(ctx)
 }
 
 // listen takes the ports of last time where they are free: the callback URLs of open invoices name the shop's.

@@ -28,7 +28,7 @@ type away struct {
 	settle    map[string]string   // settlement address by coin
 	withdrawn map[string]string   // payout by the name that the story gave it
 	noted     map[string]*big.Rat // balance of the wallet by coin
-	fees      map[string]string   // factors in force, which the chain forgets when it is killed
+	fees      map[string]string   // factors in force
 }
 
 func newAway() away {
@@ -499,15 +499,8 @@ func (s *story) with(args []string) error {
 	return s.afterStart()
 }
 
-// afterStart tells shop and chains what they forgot when they ended.
-func (s *story) afterStart() error {
-	for coin, factor := range s.away.fees {
-		if err := s.fee([]string{coin, factor}); err != nil {
-			return err
-		}
-	}
-	return s.shop(s.answer)
-}
+// afterStart tells the shop what it forgot when it ended.
+func (s *story) afterStart() error { return s.shop(s.answer) }
 
 // wallet COIN note | same | +NAME | -NAME: the merchant's PIPE wallet, and by what it changed since it was noted: by all that came
 // for an invoice, or by what its refund cost

@@ -69,6 +69,20 @@ func (c ethereumChain) SetFees(ctx context.Context, factor int64) error {
 	return c.SetFeeRate(ctx, big.NewInt(ordinaryTip*factor))
 }
 
+// restoreFees has the fees that were asked for in force again before anything is sent.
+func (d *Demo) restoreFees(ctx context.Context) error {
+	for coin, factor := range d.state.Fees {
+		w, err := d.weather(string(coin))
+		if err == nil {
+			err = w.SetFees(ctx, factor)
+		}
+		if err != nil {
+			return fmt.Errorf("restore fees of %s: %w", coin, err)
+		}
+	}
+	return nil
+}
+
 // Balance is what the blocks of the chain hold for an address, in satoshi.
 func (c bitcoinChain) Balance(ctx context.Context, address string) (*big.Int, error) {
 	var found struct {
