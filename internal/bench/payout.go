@@ -259,7 +259,7 @@ func payoutsBitcoin(ctx context.Context, b *lab) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.more, r.target = "built, signed by the signer with its journal synced, sent, mined 2 deep, booked", "–"
+	r.more = "built, signed by the signer with its journal synced, sent, mined 2 deep, booked"
 	return []result{r}, nil
 }
 
@@ -286,6 +286,6 @@ func payoutsEthereum(ctx context.Context, b *lab) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.more, r.target = "built, signed by the signer with its journal synced, sent, mined 6 deep, booked", "–"
+	r.more = "built, signed by the signer with its journal synced, sent, mined 6 deep, booked"
 	return []result{r}, nil
 }

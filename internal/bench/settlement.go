@@ -35,7 +35,7 @@ func settlementCost(ctx context.Context, b *lab) ([]result, error) {
 	}
 	var all []result
 	for _, n := range batches {
-		r := result{goal: fmt.Sprintf("Bitcoin settlement, %d invoices together", n), unit: "vB an invoice", target: "–", met: true}
+		r := result{goal: fmt.Sprintf("Bitcoin settlement, %d invoices together", n), unit: "vB an invoice", met: true}
 		var fee float64
 		for range b.pairs {
 			ids, err := t.sold(ctx, n, "")
