@@ -511,6 +511,7 @@ func TestRefundSettleWithdrawAtOnce(t *testing.T) {
 		r.receive(c, c.due)
 		paid := money.Zero(c.coin)
 		for round := range rounds {
+			r.must(r.pool.Step(t.Context()))
 			id := r.paid(c.coin, "50", c.due, func(x *engine.Create) { x.RefundAddress = c.payer })
 			w := r.withdraw(c, amount(c.coin, c.due).PerMillion(100_000).Text())
 			r.mine(c.coin, round%4)
