@@ -33,6 +33,10 @@ type Options struct {
 	Desk   *engine.Desk
 	// Integrator changes applications; nil: one without a way to the signer.
 	Integrator *engine.Integrator
+	// Signer tells how the signer is, in its own words; nil: this process has no way to one.
+	Signer func(ctx context.Context) (string, error)
+	// Settings are those in force, secrets covered; nil: none are shown.
+	Settings func() []Setting
 	// Explain puts a callback's verdict into words of a language (en, ko); nil: the verdict's own word.
 	Explain func(verdict, language string) string
 	// Explorers show transactions to people, by network: URLs with {txid}.
@@ -46,6 +50,9 @@ type Options struct {
 
 	SignInRate, SignInBurst, RatePerIP int // zero: the limits of this package
 }
+
+// A Setting is one of the program's, as it is in force.
+type Setting struct{ Key, Value string }
 
 // A door is the front door: it holds what its pages share and never changes once made.
 type door struct {

@@ -2,6 +2,9 @@ package admin
 
 import (
 	"net/http"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/pipe-pg/pipe/internal/engine"
 	"github.com/pipe-pg/pipe/internal/payment"
@@ -9,15 +12,177 @@ import (
 
 type homePage struct {
 	frame
-	Factor bool // a second factor is on
+	Factor    bool // a second factor is on
+	Steps     []step
+	Left      int // steps that are to be done yet
+	Attention []attention
+	Charts    []chart
+	Days      int
+	Whole     bool // false: there is more than the charts show
 }
 
-// home is the first page of a merchant.
+// A step is one of the way to the first payment. It knows by itself whether it is done.
+type step struct {
+	Key  string
+	Done bool
+	URL  string // where it is done
+}
+
+// An attention is something that waits for a person.
+type attention struct {
+	Key  string
+	N    int
+	Hold payment.Hold // of a payout: why it waits, and so who can end it
+	URL  string
+}
+
+// periods are the days that the chart can show.
+func periods() []int { return []int{7, 30, 90} }
+
+// Periods are what the visitor may choose.
+func (p homePage) Periods() []int { return periods() }
+
+// home is the first page of a merchant: what is left to do, what needs attention, and what came in.
 func (d *door) home(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if v.Merchant.ID == "" {
 		return redirect(w, r, "/merchants")
 	}
-	return d.render(w, r, "home", homePage{frame: d.frame(r, v, "home.title"), Factor: v.User.HasFactor()})
+	p := homePage{frame: d.frame(r, v, "home.title"), Factor: v.User.HasFactor(), Days: 30}
+	for _, n := range periods() {
+		if r.URL.Query().Get("days") == number(time.Duration(n), 1) {
+			p.Days = n
+		}
+	}
+	if err := d.firstSteps(r, v, &p); err != nil {
+		return err
+	}
+	if err := d.needs(r, v, &p); err != nil {
+		return err
+	}
+	_, offset := v.Now.In(d.Zone).Zone()
+	zone := time.Duration(offset) * time.Second
+	today := v.Now.Add(zone).UnixMilli() / day.Milliseconds()
+	since := time.UnixMilli((today-int64(p.Days)+1)*day.Milliseconds() - zone.Milliseconds())
+	prices, whole, err := d.Desk.PaidPrices(r.Context(), v.Merchant.ID, since, zone)
+	if err != nil {
+		return err
+	}
+	p.Whole, p.Charts = whole, draw(prices, today-int64(p.Days)+1, p.Days, p.Price)
+	return d.render(w, r, "home", p)
+}
+
+const day = 24 * time.Hour
+
+// firstSteps finds out from facts what was done on the way to the first payment.
+func (d *door) firstSteps(r *http.Request, v *visit, p *homePage) error {
+	apps, err := d.Desk.MerchantApplications(r.Context(), v.Merchant.ID)
+	if err != nil {
+		return err
+	}
+	first := "/applications"
+	if len(apps) > 0 {
+		first += "/" + string(apps[0].ID)
+	}
+	made, err := d.Desk.InvoicePage(r.Context(), engine.InvoiceQuery{Merchant: v.Merchant.ID, Limit: 1})
+	if err != nil {
+		return err
+	}
+	heard, err := d.Desk.Heard(r.Context(), apps)
+	if err != nil {
+		return err
+	}
+	some := func(has func(a payment.Application) bool) bool { return slices.ContainsFunc(apps, has) }
+	p.Steps = []step{
+		{"step.app", len(apps) > 0, "/applications"},
+		{"step.urls", some(func(a payment.Application) bool { return len(a.Origins) > 0 }), first + "#urls"},
+		{"step.ips", some(func(a payment.Application) bool { return len(a.Networks) > 0 }), first + "#ips"},
+		{"step.coins", some(func(a payment.Application) bool { return len(a.Coins) > 0 }), first + "#coins"},
+		{"step.settle", d.receives(r, v, apps), first + "#settlement"},
+		{"step.used", len(made) > 0, first + "#keys"},
+		{"step.heard", heard, first + "#test"},
+		{"step.factor", v.User.HasFactor(), "/account/totp"},
+	}
+	for _, s := range p.Steps {
+		if !s.Done {
+			p.Left++
+		}
+	}
+	return nil
+}
+
+// receives tells whether coins have somewhere to go: a settlement address of some application is payable, or one has none, as
+// its coins then stay in the wallet.
+func (d *door) receives(r *http.Request, v *visit, apps []payment.Application) bool {
+	for _, a := range apps {
+		if len(a.Settlement) == 0 && len(a.Coins) > 0 {
+			return true
+		}
+		for _, s := range d.Integrator.Destined(r.Context(), a, v.Now) {
+			if s.State == engine.DestinedPayable {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// needs finds what waits for a person. What is resolved is not found any more.
+func (d *door) needs(r *http.Request, v *visit, p *homePage) error {
+	parked, err := d.Desk.Stuck(r.Context(), v.Merchant.ID)
+	if err != nil {
+		return err
+	}
+	if parked > 0 {
+		p.Attention = append(p.Attention, attention{Key: "need.parked", N: parked, URL: "/callbacks?pile=parked"})
+	}
+	reversed, err := d.Desk.InvoicePage(r.Context(), engine.InvoiceQuery{Merchant: v.Merchant.ID, Marks: payment.MarkReversed, Limit: engine.PageRows})
+	if err != nil {
+		return err
+	}
+	if len(reversed) > 0 {
+		a := attention{Key: "need.reversed", N: len(reversed), URL: "/payments?mark=reversed"}
+		if len(reversed) == 1 {
+			a.URL = "/payments/" + string(reversed[0].ID)
+		}
+		p.Attention = append(p.Attention, a)
+	}
+	owed, err := d.Desk.Owed(r.Context(), v.Merchant.ID)
+	if err != nil {
+		return err
+	}
+	p.Attention = append(p.Attention, held(owed)...)
+	return nil
+}
+
+// held are payouts that wait for a person, counted by why. What time and the chain end by themselves is left out.
+func held(owed []payment.Payout) []attention {
+	var all []attention
+	for _, x := range owed {
+		key := "need.payout"
+		if x.Kind.IsRefund() {
+			key = "need.refund"
+		}
+		switch x.Held {
+		case payment.HoldAddress, payment.HoldApproval, payment.HoldRefused, payment.HoldHalted, payment.HoldNode, payment.HoldSigner,
+			payment.HoldCeiling, payment.HoldReversed, payment.HoldFee:
+		case payment.HoldNone, payment.HoldDepth, payment.HoldTime, payment.HoldThreshold, payment.HoldDelay, payment.HoldGather, payment.HoldBusy:
+			continue
+		default:
+			continue
+		}
+		at := slices.IndexFunc(all, func(a attention) bool { return a.Key == key && a.Hold == x.Held })
+		if at < 0 {
+			all = append(all, attention{Key: key, Hold: x.Held})
+			at = len(all) - 1
+		}
+		all[at].N++
+		if x.InvoiceID != "" && all[at].N == 1 {
+			all[at].URL = "/payments/" + string(x.InvoiceID)
+		} else if all[at].N > 1 && strings.HasPrefix(all[at].URL, "/payments/") {
+			all[at].URL = "/payments"
+		}
+	}
+	return all
 }
 
 type merchantsPage struct {

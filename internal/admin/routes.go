@@ -41,6 +41,9 @@ func (d *door) routes() []route {
 		{post, "/link/{token}", anybody, false, d.link},
 
 		{get, "/{$}", somebody, false, d.home},
+		{get, "/house", operator, false, d.house},
+		{post, "/house/halt", operator, true, d.haltPayouts},
+		{post, "/house/resume", operator, true, d.resumePayouts},
 		{post, "/step-up", somebody, false, d.stepUpDone},
 		{get, "/merchants", somebody, false, d.merchants},
 		{post, "/merchants/choose", somebody, false, d.chooseMerchant},
@@ -114,6 +117,7 @@ func tabs() []tab {
 		{Key: "nav.settlements", URL: "/settlements", needs: payment.MayLook},
 		{Key: "nav.wallet", URL: "/wallet", needs: payment.MayLook},
 		{Key: "nav.team", URL: "/team", needs: payment.MayLook},
+		{Key: "nav.house", URL: "/house", needs: operator},
 		{Key: "nav.audit", URL: "/audit", needs: payment.MayLook},
 	}
 }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
 	"strings"
 
 	"github.com/pipe-pg/pipe/internal/admin"
 	"github.com/pipe-pg/pipe/internal/chain"
 	"github.com/pipe-pg/pipe/internal/engine"
+	"github.com/pipe-pg/pipe/internal/signer"
 	"github.com/pipe-pg/pipe/internal/web"
 	"github.com/pipe-pg/pipe/internal/webhook"
 )
@@ -56,8 +58,8 @@ func (a *App) openAdmin(peers web.Peers) (err error) {
 		apps.Destinations = a.signer
 	}
 	a.admin, err = admin.New(admin.Options{
-		Integrator: apps,
-		Office:     a.Office, Desk: a.Desk, URL: a.Office.URL, Peers: peers, Log: a.log, Sandbox: a.sandbox(), Explorers: explorers(),
+		Integrator: apps, Signer: a.signerState(), Settings: a.Config.inForce,
+		Office: a.Office, Desk: a.Desk, URL: a.Office.URL, Peers: peers, Log: a.log, Sandbox: a.sandbox(), Explorers: explorers(),
 		Explain: func(verdict, language string) string { return webhook.Verdict(verdict).Explain(language) },
 	})
 	return err
@@ -81,4 +83,38 @@ func (a *App) serveAdmin(ctx context.Context) error {
 		a.log.WarnContext(ctx, "nobody has an account yet: pipe user setup-link prints the one-time link to the first one")
 	}
 	return a.serve(ctx, on, a.admin)
+}
+
+// signerState tells how the signer is; nil in a process without one.
+func (a *App) signerState() func(ctx context.Context) (string, error) {
+	if a.signer == nil {
+		return nil
+	}
+	return func(ctx context.Context) (string, error) {
+		if s, embedded := a.signer.(*signer.Signer); embedded {
+			is, err := s.Status(ctx)
+			return fmt.Sprintf("epoch %d, halted %t, spends signed %d, destinations %d, payouts that wait %d, journal %d bytes",
+				is.Epoch, is.Halted, is.Signed, is.Destinations, is.Pending, is.Bytes), err
+		}
+		m, err := a.signer.Marks(ctx)
+		return fmt.Sprintf("epoch %d", m.Epoch), err
+	}
+}
+
+// inForce are all settings, secrets covered.
+func (c Config) inForce() []admin.Setting {
+	var all []admin.Setting
+	v := reflect.ValueOf(c)
+	for i := range v.NumField() {
+		if !v.Type().Field(i).IsExported() {
+			continue // made of others
+		}
+		tag := v.Type().Field(i).Tag
+		value := fmt.Sprint(v.Field(i).Interface())
+		if tag.Get("secret") != "" && value != "" {
+			value = "[secret]"
+		}
+		all = append(all, admin.Setting{Key: tag.Get("key"), Value: value})
+	}
+	return all
 }

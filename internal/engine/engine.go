@@ -59,6 +59,7 @@ type Tx interface {
 	AuditTx
 	MailTx
 	ReportTx
+	HomeTx
 }
 
 // MerchantTx keeps merchants.
