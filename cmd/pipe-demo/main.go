@@ -76,6 +76,7 @@ PIPE demo: ready
 
   Shop      %s     buy something; the page that opens is PIPE's
   Payment   %s     API and payment page; pay from the faucet on the page
+  Admin     %s     log in as %s with the password %s
   Control   %s     POST /pay /mine /reorg /shop …, GET /callbacks /balance …
 
   API key   %s
@@ -94,5 +95,5 @@ PIPE's will do, like the shop's own:
   Ethereum  %s
 
 Ctrl-C stops the demo; started again with --data %s it goes on where it was.
-`, r.ShopURL, r.URL, r.ControlURL, r.APIKey, o.Log, r.SettlementBTC, r.SettlementETH, o.Data)
+`, r.ShopURL, r.URL, r.AdminURL, r.AdminEmail, r.AdminPassword, r.ControlURL, r.APIKey, o.Log, r.SettlementBTC, r.SettlementETH, o.Data)
 }
