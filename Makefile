@@ -44,6 +44,11 @@ test: ## everything: setup, build, vet, lint, all tests with real nodes and data
 test-fast: ## the tests of packages that link no geth node
 	$(GO) test $(LIMIT) $(GOTESTFLAGS) $$(tools/packages.sh)
 
+.PHONY: soak
+soak: export PIPE_STORIES = all
+soak: ## every story with kill -9 between any two steps, and every crash, on every database; about an hour
+	$(GO) test -count=1 -timeout 3h $(GOTESTFLAGS) ./internal/demo ./internal/e2e
+
 .PHONY: test-browser
 test-browser: export PIPE_NEED_BROWSER = 1
 test-browser: export PIPE_BROWSER_WHOLE = 1

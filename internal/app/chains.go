@@ -127,7 +127,7 @@ func (c Config) builder(n money.Network, now func() time.Time, log *slog.Logger)
 func (c Config) payRules(n money.Network) engine.PayRules {
 	r := engine.PayRules{FeeShare: int64(c.FeeShare), Resend: Resend, Batch: 1}
 	if chain.IsDev(n) {
-		r.Resend = ResendDev
+		r.Resend, r.Lease = ResendDev, LeaseDev
 	}
 	if n.Coin() == money.ETH {
 		r.MaxRate, r.BumpAfter = money.Of(money.ETH, int64(c.EthereumCeiling)*1e9), c.EthereumBump

@@ -23,6 +23,8 @@ const (
 	// Resend is the pause between two broadcasts of the same bytes (engine.Rebroadcast), ResendDev on chains for development.
 	Resend    = 10 * time.Minute
 	ResendDev = 5 * time.Second
+	// LeaseDev is how long a spend waits after a crash on chains for development (engine.SpendLease elsewhere).
+	LeaseDev = 2 * time.Second
 	// SettlementBatch is how many settlements of one merchant share a Bitcoin transaction at most.
 	SettlementBatch = 50
 

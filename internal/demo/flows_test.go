@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pipe-pg/pipe/internal/devchain/bitcoind"
 	"github.com/pipe-pg/pipe/internal/pgtest"
@@ -78,16 +79,28 @@ type telling struct {
 	killing bool                              // kill -9 between any two steps
 	part    func(lines [][]string) [][]string // of each story; nil: all
 	stages  int                               // on so many stages at once; 0: one
+	share   int                               // one of so many stories, the next one tomorrow; 0: all
 }
 
 // tell plays all stories. A stage mostly waits, for blocks and leases, so several take little longer than one.
 func tell(t *testing.T, how telling) {
 	n := max(how.stages, 1)
+	all := flows(t)
+	if how.share > 1 {
+		today, part := time.Now().YearDay(), []string{}
+		for k, path := range all {
+			if (k+today)%how.share == 0 {
+				part = append(part, path)
+			}
+		}
+		t.Logf("%d of %d stories today", len(part), len(all))
+		all = part
+	}
 	for i := range n {
 		t.Run(fmt.Sprintf("stage%d", i+1), func(t *testing.T) {
 			t.Parallel()
 			s := raise(t, how.args...)
-			for k, path := range flows(t) {
+			for k, path := range all {
 				if k%n == i {
 					tellOne(t, s, path, how)
 				}
@@ -116,10 +129,15 @@ func TestStories(t *testing.T) {
 	tell(t, telling{stages: 2})
 }
 
-// TestStoriesKilled plays every story with kill -9 between any two steps.
+// TestStoriesKilled plays stories with kill -9 between any two steps: a third of them, another one each day, and with
+// PIPE_STORIES=all (make soak) every one.
 func TestStoriesKilled(t *testing.T) {
 	t.Parallel()
-	tell(t, telling{killing: true, stages: 4})
+	how := telling{killing: true, stages: 4, share: 3}
+	if os.Getenv("PIPE_STORIES") == "all" {
+		how.share = 1
+	}
+	tell(t, how)
 }
 
 func TestStoriesOnBitcoind(t *testing.T) {

@@ -43,6 +43,7 @@ type PayRules struct {
 	FeeShare  int64         // millionths of a settlement that its fee may be (engine.SettlementFeeShare)
 	BumpAfter time.Duration // a version that no block took for so long is replaced (engine.BumpAfter)
 	Resend    time.Duration // between two broadcasts of the same bytes (engine.Rebroadcast)
+	Lease     time.Duration // of a claimed spend; 0: SpendLease
 	Batch     int           // settlements of one merchant in one transaction; 1 on account chains
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,7 +19,7 @@ func (p *Payer) Advance(ctx context.Context) error {
 	var all []payment.Spend
 	err := p.Store.Update(ctx, func(tx Tx) (err error) {
 		p.now = tx.Now()
-		all, err = tx.ClaimSpends(ClaimSpends{Network: p.Net.Network, Now: tx.Now(), Lease: SpendLease, Limit: SpendBatch})
+		all, err = tx.ClaimSpends(ClaimSpends{Network: p.Net.Network, Now: tx.Now(), Lease: cmp.Or(p.Rules.Lease, SpendLease), Limit: SpendBatch})
 		return err
 	})
 	if err != nil {
