@@ -137,6 +137,9 @@ func (g *rig) paid(a payment.Application, order string) payment.Invoice {
 		if err != nil {
 			return err
 		}
+		if err := tx.SwapInvoice(i); err != nil { // now that there is a quote
+			return err
+		}
 		err = tx.AddDeposit(payment.Deposit{ID: tx.NewID(), InvoiceID: i.ID, Account: ledger.Invoice(string(i.ID)), Network: testNet, Ref: "0xabc" + string(i.ID[30:]) + ":0",
 			Address: address, Amount: eth("0.0021"), TxID: "0xabc" + strings.ToLower(string(i.ID[30:])), State: payment.Confirmed, Turn: 1, SeenAt: tx.Now(),
 			Height: 7, BlockHash: "0xhash", BlockTime: tx.Now()})

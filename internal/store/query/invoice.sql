@@ -26,8 +26,9 @@ FROM invoice WHERE invoice.id = @id;
 UPDATE invoice SET
     refunds = @refunds, refund_owner = @refund_owner, cancelled_at = @cancelled_at, status = @status, deposit_status = @deposit_status, marks = @marks, quote_id = @quote_id,
     seen = @seen, confirmed = @confirmed, deadline = @deadline, deposited_at = @deposited_at, paid_at = @paid_at,
-    expired_at = @expired_at, updated_at = @updated_at, rev = rev + 1
-WHERE id = @id AND rev = @rev;
+    expired_at = @expired_at, updated_at = @updated_at, rev = rev + 1,
+    coin = CAST(COALESCE((SELECT q.coin FROM quote q WHERE q.id = @quote_id), '') AS TEXT)
+WHERE invoice.id = @id AND invoice.rev = @rev;
 
 -- name: InvoiceLate :one
 SELECT accept_late, deadline FROM invoice WHERE id = @id;

@@ -13,7 +13,7 @@ WHERE i.merchant_id = @merchant_id AND i.id < @before AND i.id >= @since
     AND (CAST(@status AS BIGINT) = 0 OR i.status = CAST(@status AS BIGINT))
     AND (CAST(@marks AS BIGINT) = 0 OR (i.marks & CAST(@marks AS BIGINT)) <> 0)
     AND (CAST(@application_id AS TEXT) = '' OR i.application_id = CAST(@application_id AS TEXT))
-    AND (CAST(@coin AS TEXT) = '' OR q.coin = CAST(@coin AS TEXT))
+    AND (CAST(@coin AS TEXT) = '' OR i.coin = CAST(@coin AS TEXT))
 ORDER BY i.id DESC LIMIT @most;
 
 -- name: InvoiceLine :one
@@ -31,7 +31,7 @@ SELECT CAST(c.status AS BIGINT) AS status, CAST(COUNT(*) AS BIGINT) AS invoices 
     WHERE i.merchant_id = @merchant_id AND i.id < @before AND i.id >= @since
         AND (CAST(@marks AS BIGINT) = 0 OR (i.marks & CAST(@marks AS BIGINT)) <> 0)
         AND (CAST(@application_id AS TEXT) = '' OR i.application_id = CAST(@application_id AS TEXT))
-        AND (CAST(@coin AS TEXT) = '' OR EXISTS (SELECT 1 FROM quote q WHERE q.id = i.quote_id AND q.coin = CAST(@coin AS TEXT)))
+        AND (CAST(@coin AS TEXT) = '' OR i.coin = CAST(@coin AS TEXT))
     LIMIT @most
 ) c GROUP BY c.status;
 

@@ -187,7 +187,7 @@ func (q *Queries) DueInvoices(ctx context.Context, arg DueInvoicesParams) ([]str
 }
 
 const invoice = `-- name: Invoice :one
-SELECT n, id, application_id, merchant_id, order_id, order_name, price_currency, price, language, callback_url, open_type, redirect_url, policy, accept_late, coins, created_at, refunds, refund_owner, cancelled_at, status, deposit_status, marks, quote_id, seen, confirmed, deadline, deposited_at, paid_at, expired_at, updated_at, rev FROM invoice WHERE id = $1
+SELECT n, id, application_id, merchant_id, order_id, order_name, price_currency, price, language, callback_url, open_type, redirect_url, policy, accept_late, coins, created_at, refunds, refund_owner, cancelled_at, status, deposit_status, marks, quote_id, seen, confirmed, deadline, deposited_at, paid_at, expired_at, updated_at, rev, coin FROM invoice WHERE id = $1
 `
 
 func (q *Queries) Invoice(ctx context.Context, id string) (Invoice, error) {
@@ -225,12 +225,13 @@ func (q *Queries) Invoice(ctx context.Context, id string) (Invoice, error) {
 		&i.ExpiredAt,
 		&i.UpdatedAt,
 		&i.Rev,
+		&i.Coin,
 	)
 	return i, err
 }
 
 const invoiceFacts = `-- name: InvoiceFacts :one
-SELECT invoice.n, invoice.id, invoice.application_id, invoice.merchant_id, invoice.order_id, invoice.order_name, invoice.price_currency, invoice.price, invoice.language, invoice.callback_url, invoice.open_type, invoice.redirect_url, invoice.policy, invoice.accept_late, invoice.coins, invoice.created_at, invoice.refunds, invoice.refund_owner, invoice.cancelled_at, invoice.status, invoice.deposit_status, invoice.marks, invoice.quote_id, invoice.seen, invoice.confirmed, invoice.deadline, invoice.deposited_at, invoice.paid_at, invoice.expired_at, invoice.updated_at, invoice.rev,
+SELECT invoice.n, invoice.id, invoice.application_id, invoice.merchant_id, invoice.order_id, invoice.order_name, invoice.price_currency, invoice.price, invoice.language, invoice.callback_url, invoice.open_type, invoice.redirect_url, invoice.policy, invoice.accept_late, invoice.coins, invoice.created_at, invoice.refunds, invoice.refund_owner, invoice.cancelled_at, invoice.status, invoice.deposit_status, invoice.marks, invoice.quote_id, invoice.seen, invoice.confirmed, invoice.deadline, invoice.deposited_at, invoice.paid_at, invoice.expired_at, invoice.updated_at, invoice.rev, invoice.coin,
     CAST(EXISTS (SELECT 1 FROM quote q WHERE q.invoice_id = invoice.id) AS BOOLEAN) AS quotes,
     CAST(EXISTS (SELECT 1 FROM deposit d WHERE d.invoice_id = invoice.id) AS BOOLEAN) AS deposits,
     CAST(EXISTS (SELECT 1 FROM payout p WHERE p.invoice_id = invoice.id) AS BOOLEAN) AS payouts
@@ -280,6 +281,7 @@ func (q *Queries) InvoiceFacts(ctx context.Context, id string) (InvoiceFactsRow,
 		&i.Invoice.ExpiredAt,
 		&i.Invoice.UpdatedAt,
 		&i.Invoice.Rev,
+		&i.Invoice.Coin,
 		&i.Quotes,
 		&i.Deposits,
 		&i.Payouts,
@@ -414,8 +416,9 @@ const swapInvoice = `-- name: SwapInvoice :execrows
 UPDATE invoice SET
     refunds = $1, refund_owner = $2, cancelled_at = $3, status = $4, deposit_status = $5, marks = $6, quote_id = $7,
     seen = $8, confirmed = $9, deadline = $10, deposited_at = $11, paid_at = $12,
-    expired_at = $13, updated_at = $14, rev = rev + 1
-WHERE id = $15 AND rev = $16
+    expired_at = $13, updated_at = $14, rev = rev + 1,
+    coin = CAST(COALESCE((SELECT q.coin FROM quote q WHERE q.id = $7), '') AS TEXT)
+WHERE invoice.id = $15 AND invoice.rev = $16
 `
 
 type SwapInvoiceParams struct {

@@ -230,6 +230,7 @@ type Invoice struct {
 	ExpiredAt     int64
 	UpdatedAt     int64
 	Rev           int64
+	Coin          string
 }
 
 type Link struct {

@@ -160,7 +160,7 @@ SELECT CAST(c.status AS BIGINT) AS status, CAST(COUNT(*) AS BIGINT) AS invoices 
     WHERE i.merchant_id = $1 AND i.id < $2 AND i.id >= $3
         AND (CAST($4 AS BIGINT) = 0 OR (i.marks & CAST($4 AS BIGINT)) <> 0)
         AND (CAST($5 AS TEXT) = '' OR i.application_id = CAST($5 AS TEXT))
-        AND (CAST($6 AS TEXT) = '' OR EXISTS (SELECT 1 FROM quote q WHERE q.id = i.quote_id AND q.coin = CAST($6 AS TEXT)))
+        AND (CAST($6 AS TEXT) = '' OR i.coin = CAST($6 AS TEXT))
     LIMIT $7
 ) c GROUP BY c.status
 `
@@ -279,7 +279,7 @@ WHERE i.merchant_id = $1 AND i.id < $2 AND i.id >= $3
     AND (CAST($4 AS BIGINT) = 0 OR i.status = CAST($4 AS BIGINT))
     AND (CAST($5 AS BIGINT) = 0 OR (i.marks & CAST($5 AS BIGINT)) <> 0)
     AND (CAST($6 AS TEXT) = '' OR i.application_id = CAST($6 AS TEXT))
-    AND (CAST($7 AS TEXT) = '' OR q.coin = CAST($7 AS TEXT))
+    AND (CAST($7 AS TEXT) = '' OR i.coin = CAST($7 AS TEXT))
 ORDER BY i.id DESC LIMIT $8
 `
 

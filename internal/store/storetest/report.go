@@ -46,6 +46,9 @@ func (s *suite) listed() (a, b payment.Application, stranger payment.Invoice) {
 				if err := tx.AddQuote(q); err != nil {
 					return err
 				}
+				if err := tx.SwapInvoice(i); err != nil { // which tells the coin
+					return err
+				}
 				continue
 			}
 			if err := tx.AddInvoice(i); err != nil {
@@ -118,7 +121,9 @@ func invoiceLists(t *testing.T, s *suite) {
 	if len(apps) != 2 || apps[0].ID >= apps[1].ID {
 		t.Errorf("%d applications", len(apps))
 	}
-	apps = get(s, func(tx engine.Tx) ([]payment.Application, error) { return tx.MerchantApplications(a.MerchantID, apps[0].ID, 9) })
+	apps = get(s, func(tx engine.Tx) ([]payment.Application, error) {
+		return tx.MerchantApplications(a.MerchantID, apps[0].ID, 9)
+	})
 	if len(apps) != 1 {
 		t.Errorf("%d applications after the first", len(apps))
 	}
