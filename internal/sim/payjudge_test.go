@@ -3,6 +3,7 @@ package sim_test
 import (
 	"slices"
 
+	"github.com/pipe-pg/pipe/internal/chain"
 	"github.com/pipe-pg/pipe/internal/engine"
 	"github.com/pipe-pg/pipe/internal/ledger"
 	"github.com/pipe-pg/pipe/internal/money"
@@ -42,6 +43,10 @@ func (s *sim) judgePayout(tx engine.Tx, o *paying) {
 	case payment.PayoutFailed:
 		s.hit("judged: payout failed")
 	case payment.PayoutOpen:
+		if s.kept(o) {
+			s.hit("judged: payout waits for coins that another keeps which went")
+			return
+		}
 		s.tellCoins(tx, o)
 		s.violate("payout %d, a %s of %s, is open at the end: %s", o.n, p.Kind, p.Amount, p.Held)
 	case payment.PayoutPaying:
@@ -61,6 +66,15 @@ func (s *sim) judgePayout(tx engine.Tx, o *paying) {
 		}
 		s.hit("judged: payout held: " + string(p.Held))
 	}
+}
+
+// kept tells whether the address of a payout's invoice is held by a spend in flight that went with other coins.
+func (s *sim) kept(o *paying) bool {
+	v, c := s.audit.invoices[o.InvoiceID], s.chains[o.Network.Coin()]
+	return v != nil && o.Held == payment.HoldBusy && slices.ContainsFunc(s.hand.journal, func(one chain.SignedSpend) bool {
+		tx, sp := c.signed[one.TxID], s.audit.spends[payment.ID(one.Spend)]
+		return tx != nil && sp.State == payment.SpendSent && tx.wire.Ins[0].Address == v.address[c.coin] && c.gone(tx)
+	})
 }
 
 // mayWait tells whether a payout's reason to wait holds.
@@ -189,6 +203,10 @@ func (s *sim) tellCoins(tx engine.Tx, o *paying) {
 	}
 	all, err := tx.AddressDeposits(o.Network, v.address[o.Network.Coin()])
 	s.tracef("  coins of payout %d from %s: %v", o.n, o.Source, err)
+	if ad, err := tx.Address(o.Network, v.address[o.Network.Coin()]); err == nil {
+		last, missing := tx.TicketSpend(o.Network, engine.AccountTicket(ad.Address, max(ad.Nonce, 1)-1))
+		s.tracef("    its address has %s, the wallet's %s, nonce %d, the spend before is %s (%v)", ad.Balance, ad.Wallet, ad.Nonce, last.State, missing)
+	}
 	for _, d := range all {
 		holder, err := tx.TicketSpend(o.Network, d.Ref)
 		s.tracef("    %s %s of %s, spendable %d, of spend %q, held by %q %s (%v)", d.Amount, d.State, d.Account, d.Spendable, d.SpendID, holder.ID, holder.State, err)
