@@ -97,7 +97,7 @@ func (d *door) saveCoins(w http.ResponseWriter, r *http.Request, v *visit) error
 
 func (d *door) saveSettlement(w http.ResponseWriter, r *http.Request, v *visit) error {
 	coin, address := money.Currency(r.PostForm.Get("coin")), strings.TrimSpace(r.PostForm.Get("address"))
-	return d.changed(w, r, v, "settlement", d.Integrator.Settle(r.Context(), v.By, payment.ID(r.PathValue("id")), coin, address))
+	return d.changed(w, r, v, "settlement", d.Integrator.Settle(r.Context(), v.By, payment.ID(r.PathValue("id")), engine.Target{Coin: coin, Address: address}))
 }
 
 func (d *door) vetoSettlement(w http.ResponseWriter, r *http.Request, v *visit) error {

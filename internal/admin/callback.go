@@ -60,7 +60,7 @@ func (d *door) callbacksPage(r *http.Request, v *visit, asked url.Values) (p cal
 	}
 	app, _ := payment.ParseID(asked.Get("app"))
 	span := paged(d.days(asked), asked.Get("before"))
-	p.Lines, err = d.Desk.MerchantCallbacks(r.Context(), v.Merchant.ID, app, p.Pile, span, engine.PageRows+1)
+	p.Lines, err = d.Desk.MerchantCallbacks(r.Context(), v.Merchant.ID, engine.Pile{Application: app, Kind: p.Pile, Span: span}, engine.PageRows+1)
 	if len(p.Lines) > engine.PageRows {
 		p.Lines = p.Lines[:engine.PageRows]
 		p.Older = "/callbacks?" + with(asked, "before", string(p.Lines[len(p.Lines)-1].ID))
@@ -92,7 +92,7 @@ func (d *door) resend(w http.ResponseWriter, r *http.Request, v *visit) error {
 func (d *door) resendAll(w http.ResponseWriter, r *http.Request, v *visit) error {
 	asked := r.PostForm
 	app, _ := payment.ParseID(asked.Get("app"))
-	if _, err := d.Desk.ResendAll(r.Context(), v.By, app, pileOf(asked.Get("pile")), d.days(asked)); err != nil {
+	if _, err := d.Desk.ResendAll(r.Context(), v.By, engine.Pile{Application: app, Kind: pileOf(asked.Get("pile")), Span: d.days(asked)}); err != nil {
 		return err
 	}
 	return done(w, r, "/callbacks", "resend-all")

@@ -266,13 +266,19 @@ func (g *Integrator) Destined(ctx context.Context, app payment.Application, now 
 	return all
 }
 
+// A Target is a coin and the address that it is settled to.
+type Target struct {
+	Coin    money.Currency
+	Address string
+}
+
 // Settle sets the address that a coin is settled to; "" keeps the coin in the wallet. The signer hears of it once it is saved.
 // Errors: malformed, no-such-call.
-func (g *Integrator) Settle(ctx context.Context, by By, id payment.ID, coin money.Currency, address string) error {
+func (g *Integrator) Settle(ctx context.Context, by By, id payment.ID, to Target) error {
 	_, err := g.Set(ctx, by, id, Edit{
-		Change: Change{Settlement: map[money.Currency]string{coin: address}}, Action: "settlement.address",
+		Change: Change{Settlement: map[money.Currency]string{to.Coin: to.Address}}, Action: "settlement.address",
 		Data: func(was, is payment.Application) map[string]any {
-			return map[string]any{"coin": coin, "from": was.Settlement[coin], "to": is.Settlement[coin]}
+			return map[string]any{"coin": to.Coin, "from": was.Settlement[to.Coin], "to": is.Settlement[to.Coin]}
 		},
 	})
 	return err

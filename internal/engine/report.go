@@ -230,10 +230,17 @@ func (p CallbackPile) query() CallbackQuery {
 	return q
 }
 
-// MerchantCallbacks are those of a merchant's pile, of one application where one is given, at most limit, the newest first.
-func (d *Desk) MerchantCallbacks(ctx context.Context, merchant, app payment.ID, pile CallbackPile, s Span, limit int) (all []CallbackLine, err error) {
-	q := pile.query()
-	q.Span, q.Limit = s, limit
+// A Pile says which callbacks of a merchant's are meant: those of one application, where one is given, within a span.
+type Pile struct {
+	Application payment.ID // "" for all
+	Kind        CallbackPile
+	Span        Span
+}
+
+// MerchantCallbacks are those of a merchant's pile, at most limit, the newest first.
+func (d *Desk) MerchantCallbacks(ctx context.Context, merchant payment.ID, p Pile, limit int) (all []CallbackLine, err error) {
+	q := p.Kind.query()
+	q.Span, q.Limit = p.Span, limit
 	err = d.Store.View(ctx, func(tx Tx) error {
 		all = nil
 		apps, err := tx.MerchantApplications(merchant, "", MaxApplications)
@@ -241,7 +248,7 @@ func (d *Desk) MerchantCallbacks(ctx context.Context, merchant, app payment.ID, 
 			return err
 		}
 		for _, a := range apps {
-			if app != "" && a.ID != app {
+			if p.Application != "" && a.ID != p.Application {
 				continue
 			}
 			q.Application = a.ID

@@ -142,8 +142,8 @@ func reopen(tx Tx, c payment.Callback) error {
 
 // ResendAll sends what stands in a pile of the person's merchant and was made within a span once more, at most MaxResend, the
 // newest first, and answers how many. Those that are being sent right now are left alone.
-func (d *Desk) ResendAll(ctx context.Context, by By, app payment.ID, pile CallbackPile, s Span) (n int, err error) {
-	all, err := d.MerchantCallbacks(ctx, by.Merchant.ID, app, pile, s, MaxResend)
+func (d *Desk) ResendAll(ctx context.Context, by By, p Pile) (n int, err error) {
+	all, err := d.MerchantCallbacks(ctx, by.Merchant.ID, p, MaxResend)
 	if err != nil {
 		return 0, err
 	}
@@ -167,7 +167,7 @@ func (d *Desk) ResendAll(ctx context.Context, by By, app payment.ID, pile Callba
 				again++
 			}
 			return Record(tx, by, by.Merchant.ID, Act{Action: "callback.resend-all", Data: map[string]any{
-				"pile": pile, "application": app, "callbacks": again, "first": batch[len(batch)-1].ID, "last": batch[0].ID,
+				"pile": p.Kind, "application": p.Application, "callbacks": again, "first": batch[len(batch)-1].ID, "last": batch[0].ID,
 			}})
 		})
 		if err != nil {

@@ -115,7 +115,7 @@ func (t *tx) MovedDeposits(merchant payment.ID, s engine.Span, limit int) ([]eng
 		if err != nil {
 			return engine.Move{}, err
 		}
-		return rated(engine.Move{Deposit: d, OrderID: r.OrderID, RatedAt: at(r.RatedAt)}, d.Network, r.Rate, r.PriceCurrency, r.Votes)
+		return rated(engine.Move{Deposit: d, OrderID: r.OrderID, RatedAt: at(r.RatedAt)}, d.Network, keptRate{r.Rate, r.PriceCurrency, r.Votes})
 	})
 	return all, t.fail("read what came in", err)
 }
@@ -133,22 +133,25 @@ func (t *tx) MovedPayouts(merchant payment.ID, s engine.Span, limit int) ([]engi
 		if err != nil {
 			return engine.Move{}, err
 		}
-		return rated(engine.Move{Payout: p, OrderID: r.OrderID, RatedAt: at(r.RatedAt)}, p.Network, r.Rate, r.PriceCurrency, r.Votes)
+		return rated(engine.Move{Payout: p, OrderID: r.OrderID, RatedAt: at(r.RatedAt)}, p.Network, keptRate{r.Rate, r.PriceCurrency, r.Votes})
 	})
 	return all, t.fail("read what went out", err)
 }
 
+// A keptRate is a rate as it is kept, with its votes; text is "" where there is none.
+type keptRate struct{ text, currency, votes string }
+
 // rated adds a kept rate and its votes, where there is one.
-func rated(m engine.Move, n money.Network, text, currency, votes string) (engine.Move, error) {
-	if text == "" {
+func rated(m engine.Move, n money.Network, k keptRate) (engine.Move, error) {
+	if k.text == "" {
 		return m, nil
 	}
 	var err error
-	if m.Rate, err = rate(n.Coin(), money.Currency(currency), text); err != nil {
+	if m.Rate, err = rate(n.Coin(), money.Currency(k.currency), k.text); err != nil {
 		return m, err
 	}
 	var j jsons
-	m.Votes = readVotes(&j, votes)
+	m.Votes = readVotes(&j, k.votes)
 	return m, j.err
 }
 
