@@ -63,7 +63,7 @@ type totpPage struct {
 }
 
 func (d *door) totpPage(r *http.Request, v *visit) (totpPage, error) {
-	p := totpPage{frame: d.frame(r, v, "totp.title"), Password: !v.User.HasFactor() && !v.SteppedUp()}
+	p := totpPage{frame: d.frame(r, v, "totp.title"), Password: !v.Guarded() && !v.SteppedUp()}
 	var err error
 	if p.Setup, err = d.Office.NewTOTP(v.By); err != nil {
 		return p, err
@@ -75,7 +75,7 @@ func (d *door) totpPage(r *http.Request, v *visit) (totpPage, error) {
 
 // totpForm shows the secret for an authenticator app. Who has one already confirms first that it is them.
 func (d *door) totpForm(w http.ResponseWriter, r *http.Request, v *visit) error {
-	if v.User.HasFactor() && !v.SteppedUp() {
+	if v.Guarded() && !v.SteppedUp() {
 		_, err := d.stepUp(w, r, v)
 		return err
 	}

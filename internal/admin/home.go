@@ -47,7 +47,7 @@ func (d *door) home(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if v.Merchant.ID == "" {
 		return redirect(w, r, "/merchants")
 	}
-	p := homePage{frame: d.frame(r, v, "home.title"), Factor: v.User.HasFactor(), Days: 30}
+	p := homePage{frame: d.frame(r, v, "home.title"), Factor: v.Guarded(), Days: 30}
 	for _, n := range periods() {
 		if r.URL.Query().Get("days") == number(time.Duration(n), 1) {
 			p.Days = n
@@ -100,7 +100,7 @@ func (d *door) firstSteps(r *http.Request, v *visit, p *homePage) error {
 		{"step.settle", d.receives(r, v, apps), first + "#settlement"},
 		{"step.used", len(made) > 0, first + "#keys"},
 		{"step.heard", heard, first + "#test"},
-		{"step.factor", v.User.HasFactor(), "/account/totp"},
+		{"step.factor", v.Guarded(), "/account/totp"},
 	}
 	for _, s := range p.Steps {
 		if !s.Done {

@@ -11,12 +11,14 @@ type loginPage struct {
 	Next   string
 	SignUp bool // accounts can be asked for
 	Forgot bool // letters are sent
+
+	Passkeys bool // can be used here
 }
 
 func (d *door) loginPage(r *http.Request, v *visit) loginPage {
 	return loginPage{
 		frame: d.frame(r, v, "login.title"), Next: localPath(r.FormValue("next")), SignUp: d.Office.SignUp == "open" && d.Office.Mails,
-		Forgot: d.Office.Mails,
+		Forgot: d.Office.Mails, Passkeys: d.Office.Verifier != nil,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/pipe-pg/pipe/internal/admin"
 	"github.com/pipe-pg/pipe/internal/chain"
 	"github.com/pipe-pg/pipe/internal/engine"
+	"github.com/pipe-pg/pipe/internal/passkey"
 	"github.com/pipe-pg/pipe/internal/signer"
 	"github.com/pipe-pg/pipe/internal/web"
 	"github.com/pipe-pg/pipe/internal/webhook"
@@ -56,6 +57,13 @@ func (a *App) openAdmin(peers web.Peers) (err error) {
 	apps := &engine.Integrator{Desk: a.Desk, Office: a.Office, Log: a.log}
 	if a.signer != nil { // a process without the role worker has no way to one
 		apps.Destinations = a.signer
+	}
+	if passkey.Possible(a.Office.URL) {
+		keys, err := passkey.New(a.Office.URL)
+		if err != nil {
+			return err
+		}
+		a.Office.Verifier = keys
 	}
 	a.admin, err = admin.New(admin.Options{
 		Integrator: apps, Signer: a.signerState(), Settings: a.Config.inForce,

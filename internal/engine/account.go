@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 
@@ -14,10 +15,14 @@ func noFactor(format string, args ...any) error {
 	return e
 }
 
-// StepUp allows dangerous acts for StepUpFor. secret is a code of the authenticator app, which works once, or with Trial the
-// password of somebody without one. Wrong ones count as they do at log-in. Error: second-factor.
+// StepUp allows dangerous acts for StepUpFor. secret is a code of the authenticator app, which works once, a CeremonyAnswer in
+// JSON, or with Trial the password of somebody without a second factor. Wrong ones count as they do at log-in. Error: second-factor.
 func (o *Office) StepUp(ctx context.Context, by By, secret string) error {
-	trial := o.Trial && !by.User.HasFactor()
+	var answer CeremonyAnswer
+	if strings.HasPrefix(secret, "{") && json.Unmarshal([]byte(secret), &answer) == nil {
+		return o.stepUpByPasskey(ctx, by, answer)
+	}
+	trial := o.Trial && !by.Guarded()
 	right := false
 	if trial {
 		var err error
@@ -32,8 +37,12 @@ func (o *Office) StepUp(ctx context.Context, by By, secret string) error {
 		if err != nil {
 			return err
 		}
+		two, err := guarded(tx, u)
+		if err != nil {
+			return err
+		}
 		switch {
-		case trial && !u.HasFactor():
+		case trial && !two:
 			ok = right && u.Password == by.User.Password
 		default:
 			before := u.Recovery
@@ -69,11 +78,13 @@ func again(tx Tx, by By) (payment.User, payment.Session, error) {
 	return u, s, err
 }
 
-// CanStepUp tells what the person can step up with: "totp", "password" where that is enough, or "" for nothing yet.
+// CanStepUp tells what the person can step up with: "totp", "passkey" where there is nothing else, "password" where that is enough, or "" for nothing yet.
 func (o *Office) CanStepUp(by By) string {
 	switch {
 	case by.User.HasFactor():
 		return "totp"
+	case by.Passkeys:
+		return "passkey"
 	case o.Trial && by.User.Password != "":
 		return "password"
 	}
@@ -99,7 +110,7 @@ func (o *Office) EnrolTOTP(ctx context.Context, by By, e Enrolment) (codes []str
 		return nil, payment.Malformed("secret", "begin again: this form is broken")
 	}
 	right := by.SteppedUp()
-	if !right && !by.User.HasFactor() {
+	if !right && !by.Guarded() {
 		if right, err = o.Hasher.Check(ctx, e.Password, by.User.Password); err != nil {
 			return nil, err
 		}
@@ -111,7 +122,11 @@ func (o *Office) EnrolTOTP(ctx context.Context, by By, e Enrolment) (codes []str
 		if err != nil {
 			return err
 		}
-		if u.HasFactor() && !tx.Now().Before(s.StepUpTill) || u.Password != by.User.Password {
+		two, err := guarded(tx, u)
+		if err != nil {
+			return err
+		}
+		if two && !tx.Now().Before(s.StepUpTill) || u.Password != by.User.Password {
 			right = false
 		}
 		step := totpStep([]byte(secret), e.Code, tx.Now(), 0)
@@ -172,7 +187,12 @@ func (o *Office) DropTOTP(ctx context.Context, by By) error {
 		if !tx.Now().Before(s.StepUpTill) {
 			return noFactor("confirm that it is you first")
 		}
-		u.TOTP, u.Recovery, u.UpdatedAt = nil, nil, tx.Now()
+		u.TOTP, u.UpdatedAt = nil, tx.Now()
+		if two, err := guarded(tx, u); err != nil {
+			return err
+		} else if !two {
+			u.Recovery = nil
+		}
 		if err := tx.SwapUser(u); err != nil {
 			return err
 		}
@@ -187,7 +207,11 @@ func (o *Office) NewRecovery(ctx context.Context, by By) (codes []string, err er
 		if err != nil {
 			return err
 		}
-		if !u.HasFactor() || !tx.Now().Before(s.StepUpTill) {
+		two, err := guarded(tx, u)
+		if err != nil {
+			return err
+		}
+		if !two || !tx.Now().Before(s.StepUpTill) {
 			return noFactor("confirm that it is you first")
 		}
 		if codes, u.Recovery, err = newRecovery(); err != nil {

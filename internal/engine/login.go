@@ -321,6 +321,11 @@ func (o *Office) look(ctx context.Context, token string, from Caller) (by By, er
 		if !by.User.DisabledAt.IsZero() {
 			return payment.ErrAbsent
 		}
+		keys, err := tx.Credentials(by.User.ID, 1)
+		if err != nil {
+			return err
+		}
+		by.Passkeys = len(keys) > 0
 		if by.Session.MerchantID == "" {
 			return nil
 		}

@@ -23,6 +23,8 @@ type Office struct {
 	URL    string // origin of the admin, for links
 	SignUp SignUp
 	Mails  bool // letters can be sent
+	// Verifier checks passkeys; nil: there are none here.
+	Verifier Verifier
 	// Trial: no coin here has a worth, so a password is enough to step up for who has no second factor.
 	Trial bool
 	Log   *slog.Logger
@@ -67,6 +69,7 @@ type By struct {
 	Session  payment.Session
 	Merchant payment.Merchant // zero: none chosen
 	Role     payment.Role     // "" without a merchant
+	Passkeys bool             // the person has at least one
 	Now      time.Time        // of the look at all this
 	Caller
 }
@@ -76,6 +79,9 @@ func (b By) May(p payment.Permission) bool { return b.Role.May(p) }
 
 // SteppedUp tells whether dangerous acts are allowed now.
 func (b By) SteppedUp() bool { return b.Now.Before(b.Session.StepUpTill) }
+
+// Guarded tells whether the person has a second factor.
+func (b By) Guarded() bool { return b.User.HasFactor() || b.Passkeys }
 
 // newToken makes a secret that only its holder knows, and the hash that is kept of it.
 func newToken() (token string, hash []byte, err error) {
@@ -224,8 +230,11 @@ func (o *Office) TellOwners(tx Tx, merchant payment.ID, kind payment.MailKind, v
 // Prune forgets log-ins, ceremonies and links that are long over, and letters that were sent.
 func (o *Office) Prune(ctx context.Context) error {
 	return o.Store.Update(ctx, func(tx Tx) error {
+		if _, err := tx.PruneChallenges(tx.Now(), Batch); err != nil { // anybody makes them, and they are of no use when over
+			return err
+		}
 		before := tx.Now().Add(-PersonKeep)
-		for _, prune := range []func(time.Time, int) (int, error){tx.PruneSessions, tx.PruneChallenges, tx.PruneLinks, tx.PruneMails} {
+		for _, prune := range []func(time.Time, int) (int, error){tx.PruneSessions, tx.PruneLinks, tx.PruneMails} {
 			if _, err := prune(before, Batch); err != nil {
 				return err
 			}
