@@ -67,8 +67,8 @@ SELECT CAST(COUNT(*) AS BIGINT) AS callbacks FROM (
 SELECT sqlc.embed(d), CAST(COALESCE(i.order_id, '') AS TEXT) AS order_id, CAST(COALESCE(q.rate, '') AS TEXT) AS rate,
     CAST(COALESCE(q.price_currency, '') AS TEXT) AS price_currency, CAST(COALESCE(q.votes, '[]') AS TEXT) AS votes,
     CAST(COALESCE(q.created_at, 0) AS BIGINT) AS rated_at
-FROM deposit d LEFT JOIN invoice i ON i.id = d.invoice_id LEFT JOIN quote q ON q.id = (
-    SELECT x.id FROM quote x WHERE x.invoice_id = d.invoice_id AND x.coin = d.coin ORDER BY x.n DESC LIMIT 1
+FROM deposit d LEFT JOIN invoice i ON i.id = d.invoice_id LEFT JOIN quote q ON q.n = (
+    SELECT MAX(x.n) FROM quote x WHERE x.invoice_id = d.invoice_id AND x.coin = d.coin
 )
 WHERE d.id < @before AND d.id >= @since AND d.state = 'confirmed' AND d.spend_id = ''
     AND (i.merchant_id = @merchant_id OR d.account = CAST(@wallet AS TEXT))
@@ -79,8 +79,8 @@ ORDER BY d.id DESC LIMIT @most;
 SELECT sqlc.embed(p), CAST(COALESCE(i.order_id, '') AS TEXT) AS order_id, CAST(COALESCE(q.rate, '') AS TEXT) AS rate,
     CAST(COALESCE(q.price_currency, '') AS TEXT) AS price_currency, CAST(COALESCE(q.votes, '[]') AS TEXT) AS votes,
     CAST(COALESCE(q.created_at, 0) AS BIGINT) AS rated_at
-FROM payout p LEFT JOIN invoice i ON i.id = p.invoice_id LEFT JOIN quote q ON q.id = (
-    SELECT x.id FROM quote x WHERE x.invoice_id = p.invoice_id AND x.network = p.network ORDER BY x.n DESC LIMIT 1
+FROM payout p LEFT JOIN invoice i ON i.id = p.invoice_id LEFT JOIN quote q ON q.n = (
+    SELECT MAX(x.n) FROM quote x WHERE x.invoice_id = p.invoice_id AND x.network = p.network
 )
 WHERE p.merchant_id = @merchant_id AND p.id < @before AND p.id >= @since AND p.state = 'done' AND p.kind <> 'gather'
 ORDER BY p.id DESC LIMIT @most;

@@ -415,8 +415,8 @@ const movedDeposits = `-- name: MovedDeposits :many
 SELECT d.n, d.id, d.invoice_id, d.network, d.ref, d.address, d.coin, d.amount, d.sender, d.txid, d.state, d.seen_at, d.pending_at, d.spendable, d.height, d.block_hash, d.block_time, d.arrived_at, d.turn, d.worth_currency, d.worth, d.unvalued, d.rev, d.account, d.spend_id, d.taken, CAST(COALESCE(i.order_id, '') AS TEXT) AS order_id, CAST(COALESCE(q.rate, '') AS TEXT) AS rate,
     CAST(COALESCE(q.price_currency, '') AS TEXT) AS price_currency, CAST(COALESCE(q.votes, '[]') AS TEXT) AS votes,
     CAST(COALESCE(q.created_at, 0) AS BIGINT) AS rated_at
-FROM deposit d LEFT JOIN invoice i ON i.id = d.invoice_id LEFT JOIN quote q ON q.id = (
-    SELECT x.id FROM quote x WHERE x.invoice_id = d.invoice_id AND x.coin = d.coin ORDER BY x.n DESC LIMIT 1
+FROM deposit d LEFT JOIN invoice i ON i.id = d.invoice_id LEFT JOIN quote q ON q.n = (
+    SELECT MAX(x.n) FROM quote x WHERE x.invoice_id = d.invoice_id AND x.coin = d.coin
 )
 WHERE d.id < $1 AND d.id >= $2 AND d.state = 'confirmed' AND d.spend_id = ''
     AND (i.merchant_id = $3 OR d.account = CAST($4 AS TEXT))
@@ -506,8 +506,8 @@ const movedPayouts = `-- name: MovedPayouts :many
 SELECT p.n, p.id, p.kind, p.merchant_id, p.application_id, p.invoice_id, p.network, p.receiver, p.source, p.amount, p.wasted, p.fee, p.net, p.state, p.hold, p.fail_reason, p.callback_url, p.for_id, p.spend_id, p.txid, p.attempt, p.turn, p.reserved, p.created_at, p.updated_at, p.due_at, p.sent_at, p.done_at, p.rev, CAST(COALESCE(i.order_id, '') AS TEXT) AS order_id, CAST(COALESCE(q.rate, '') AS TEXT) AS rate,
     CAST(COALESCE(q.price_currency, '') AS TEXT) AS price_currency, CAST(COALESCE(q.votes, '[]') AS TEXT) AS votes,
     CAST(COALESCE(q.created_at, 0) AS BIGINT) AS rated_at
-FROM payout p LEFT JOIN invoice i ON i.id = p.invoice_id LEFT JOIN quote q ON q.id = (
-    SELECT x.id FROM quote x WHERE x.invoice_id = p.invoice_id AND x.network = p.network ORDER BY x.n DESC LIMIT 1
+FROM payout p LEFT JOIN invoice i ON i.id = p.invoice_id LEFT JOIN quote q ON q.n = (
+    SELECT MAX(x.n) FROM quote x WHERE x.invoice_id = p.invoice_id AND x.network = p.network
 )
 WHERE p.merchant_id = $1 AND p.id < $2 AND p.id >= $3 AND p.state = 'done' AND p.kind <> 'gather'
 ORDER BY p.id DESC LIMIT $4
