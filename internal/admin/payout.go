@@ -34,8 +34,7 @@ func (d *door) settlements(w http.ResponseWriter, r *http.Request, v *visit) err
 }
 
 func (d *door) payouts(w http.ResponseWriter, r *http.Request, p payoutsPage, kinds []payment.PayoutKind) (err error) {
-	before, _ := payment.ParseID(r.URL.Query().Get("before"))
-	p.Payouts, p.Older, err = d.payoutsBefore(r, p.By, kinds, before, p.Path)
+	p.Payouts, p.Older, err = d.payoutsBefore(r, p.By, kinds, p.Path)
 	if err != nil {
 		return err
 	}
@@ -43,7 +42,8 @@ func (d *door) payouts(w http.ResponseWriter, r *http.Request, p payoutsPage, ki
 }
 
 // payoutsBefore is a page of payouts and where the next one is.
-func (d *door) payoutsBefore(r *http.Request, by engine.By, kinds []payment.PayoutKind, before payment.ID, path string) ([]payment.Payout, string, error) {
+func (d *door) payoutsBefore(r *http.Request, by engine.By, kinds []payment.PayoutKind, path string) ([]payment.Payout, string, error) {
+	before, _ := payment.ParseID(r.URL.Query().Get("before"))
 	all, err := d.Desk.Payouts(r.Context(), engine.MerchantPayouts{Merchant: by.Merchant.ID, Kinds: kinds, Before: before, Limit: engine.PageRows + 1})
 	if err != nil || len(all) <= engine.PageRows {
 		return all, "", err

@@ -36,8 +36,7 @@ func (d *door) walletAgain(w http.ResponseWriter, r *http.Request, v *visit, why
 	if p.Wallets, err = d.Desk.Wallets(r.Context(), v.Merchant.ID); err != nil {
 		return err
 	}
-	before, _ := payment.ParseID(r.URL.Query().Get("before"))
-	p.Payouts, p.Older, err = d.payoutsBefore(r, v.By, []payment.PayoutKind{payment.Withdrawal}, before, "/wallet")
+	p.Payouts, p.Older, err = d.payoutsBefore(r, v.By, []payment.PayoutKind{payment.Withdrawal}, "/wallet")
 	if err != nil {
 		return err
 	}
@@ -71,6 +70,7 @@ type withdrawPage struct {
 	ID     payment.ID
 	Cost   engine.Cost
 	Ready  bool // to be confirmed
+	visit  *visit
 }
 
 // withdrawForm asks how much and where to. Its id makes what is sent twice happen once.
@@ -83,7 +83,7 @@ func (d *door) withdrawForm(w http.ResponseWriter, r *http.Request, v *visit) er
 }
 
 func (d *door) withdrawPage(r *http.Request, v *visit, network string) (p withdrawPage, err error) {
-	p.frame = d.frame(r, v, "wallet.withdraw")
+	p.frame, p.visit = d.frame(r, v, "wallet.withdraw"), v
 	all, err := d.Desk.Wallets(r.Context(), v.Merchant.ID)
 	if err != nil {
 		return p, err
@@ -118,13 +118,13 @@ func (d *door) withdrawCheck(w http.ResponseWriter, r *http.Request, v *visit) e
 	}
 	p.Cost, err = d.Desk.WithdrawalCost(r.Context(), withdrawalAsked(r, v, p))
 	p.Ready = err == nil
-	return d.withdrawAgain(w, r, v, p, err)
+	return d.withdrawAgain(w, r, p, err)
 }
 
 // withdrawAgain shows the form with what was refused, if anything was.
-func (d *door) withdrawAgain(w http.ResponseWriter, r *http.Request, v *visit, p withdrawPage, why error) error {
+func (d *door) withdrawAgain(w http.ResponseWriter, r *http.Request, p withdrawPage, why error) error {
 	if why != nil {
-		s, status, ok := d.refusal(v, why)
+		s, status, ok := d.refusal(p.visit, why)
 		if !ok {
 			return why
 		}
@@ -143,7 +143,7 @@ func (d *door) withdraw(w http.ResponseWriter, r *http.Request, v *visit) error 
 		return payment.Malformed("id", "fill the form in again")
 	}
 	if _, err := d.Desk.Withdraw(r.Context(), withdrawalAsked(r, v, p)); err != nil {
-		return d.withdrawAgain(w, r, v, p, err)
+		return d.withdrawAgain(w, r, p, err)
 	}
 	return done(w, r, "/wallet", "withdraw")
 }
