@@ -14,7 +14,7 @@ import (
 // HomeTx is what the first page of a merchant reads.
 type HomeTx interface {
 	// PaidPrices are the prices of a merchant's invoices that were paid from a time on, by day of a zone that is so far ahead of
-	// UTC, by coin and by price, in this order.
+	// UTC, the newest first, by coin and by price.
 	PaidPrices(merchant payment.ID, since time.Time, zone time.Duration, limit int) ([]PaidPrice, error)
 	// OwedPayouts are those of a merchant that are waiting, open or paying, gathers apart, the newest first.
 	OwedPayouts(merchant payment.ID, limit int) ([]payment.Payout, error)

@@ -78,7 +78,7 @@ SELECT CAST((i.paid_at + CAST($1 AS BIGINT)) / 86400000 AS BIGINT) AS day, CAST(
     i.price_currency, i.price, CAST(COUNT(*) AS BIGINT) AS invoices
 FROM invoice i LEFT JOIN quote q ON q.id = i.quote_id
 WHERE i.merchant_id = $2 AND i.paid_at > 0 AND i.paid_at >= $3
-GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4 LIMIT $4
+GROUP BY 1, 2, 3, 4 ORDER BY 1 DESC, 2, 3, 4 LIMIT $4
 `
 
 type PaidPricesParams struct {

@@ -49,10 +49,10 @@ func paidPrices(t *testing.T, s *suite) {
 		return get(s, func(tx engine.Tx) ([]engine.PaidPrice, error) { return tx.PaidPrices(a.MerchantID, day, zone, limit) })
 	}
 	same(t, "in Seoul", read(9*time.Hour, 9), []engine.PaidPrice{
-		{Day: 20_000, Price: won, Invoices: 1}, {Day: 20_000, Coin: money.BTC, Price: dollars, Invoices: 1},
-		{Day: 20_000, Coin: money.ETH, Price: won, Invoices: 2}, {Day: 20_001, Coin: money.BTC, Price: won, Invoices: 1},
+		{Day: 20_001, Coin: money.BTC, Price: won, Invoices: 1}, {Day: 20_000, Price: won, Invoices: 1}, {Day: 20_000, Coin: money.BTC, Price: dollars, Invoices: 1},
+		{Day: 20_000, Coin: money.ETH, Price: won, Invoices: 2},
 	})
-	if utc := read(0, 9); utc[len(utc)-1].Day != 20_000 {
+	if utc := read(0, 9); utc[0].Day != 20_000 {
 		t.Errorf("in UTC: %+v", utc)
 	}
 	if few := read(0, 2); len(few) != 2 {
