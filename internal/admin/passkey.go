@@ -41,7 +41,8 @@ func (d *door) passkeys(w http.ResponseWriter, r *http.Request, v *visit) error 
 }
 
 // passkeyAsk answers the script with a ceremony, or with what was refused.
-func (d *door) passkeyAsk(w http.ResponseWriter, r *http.Request, v *visit, c engine.Ceremony, err error) error {
+func (d *door) passkeyAsk(w http.ResponseWriter, r *http.Request, v *visit, ask func() (engine.Ceremony, error)) error {
+	c, err := ask()
 	status := http.StatusOK
 	var out any = c
 	if s, refused, ok := d.refusal(v, err); ok {
@@ -69,8 +70,9 @@ func (d *door) addPasskeyAsk(w http.ResponseWriter, r *http.Request, v *visit) e
 	if !d.signIn(r) {
 		return web.TooMany()
 	}
-	c, err := d.Office.BeginPasskey(r.Context(), v.By, r.PostForm.Get("password"))
-	return d.passkeyAsk(w, r, v, c, err)
+	return d.passkeyAsk(w, r, v, func() (engine.Ceremony, error) {
+		return d.Office.BeginPasskey(r.Context(), v.By, r.PostForm.Get("password"))
+	})
 }
 
 // addPasskey keeps a new passkey, and shows recovery codes where it is the first second factor.
@@ -102,8 +104,7 @@ func (d *door) passkeyLoginAsk(w http.ResponseWriter, r *http.Request, v *visit)
 	if !d.signIn(r) {
 		return web.TooMany()
 	}
-	c, err := d.Office.BeginPasskeyLogIn(r.Context(), engine.By{})
-	return d.passkeyAsk(w, r, v, c, err)
+	return d.passkeyAsk(w, r, v, func() (engine.Ceremony, error) { return d.Office.BeginPasskeyLogIn(r.Context(), engine.By{}) })
 }
 
 func (d *door) passkeyLogin(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -125,6 +126,5 @@ func (d *door) passkeyLogin(w http.ResponseWriter, r *http.Request, v *visit) er
 
 // stepUpAsk begins a step-up by passkey; its answer goes where a code goes.
 func (d *door) stepUpAsk(w http.ResponseWriter, r *http.Request, v *visit) error {
-	c, err := d.Office.BeginPasskeyLogIn(r.Context(), v.By)
-	return d.passkeyAsk(w, r, v, c, err)
+	return d.passkeyAsk(w, r, v, func() (engine.Ceremony, error) { return d.Office.BeginPasskeyLogIn(r.Context(), v.By) })
 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/pipe-pg/pipe/internal/payment"
 )
@@ -25,7 +26,10 @@ type route struct {
 }
 
 // routes lists every route. The guard stands before each; docs/roles.md is made from this table.
-func (d *door) routes() []route {
+func (d *door) routes() []route { return slices.Concat(d.outside(), d.inside()) }
+
+// outside lists the routes that need no log-in.
+func (d *door) outside() []route {
 	const get, post = http.MethodGet, http.MethodPost
 	return []route{
 		{get, "/login", anybody, false, d.loginForm},
@@ -41,7 +45,13 @@ func (d *door) routes() []route {
 		{post, "/forgot", anybody, false, d.forgot},
 		{get, "/link/{token}", anybody, false, d.linkForm},
 		{post, "/link/{token}", anybody, false, d.link},
+	}
+}
 
+// inside lists the routes of who is logged in.
+func (d *door) inside() []route {
+	const get, post = http.MethodGet, http.MethodPost
+	return []route{
 		{get, "/{$}", somebody, false, d.home},
 		{get, "/house", operator, false, d.house},
 		{post, "/house/halt", operator, true, d.haltPayouts},
@@ -90,6 +100,7 @@ func (d *door) routes() []route {
 		{post, "/team/uninvite", payment.MayStaff, false, d.takeBack},
 		{post, "/team/leave", payment.MayLook, false, d.leaveTeam},
 		{get, "/audit", payment.MayLook, false, d.auditLog},
+		{get, "/audit.csv", payment.MayLook, false, d.auditCSV},
 
 		{get, "/applications", payment.MayLook, false, d.applications},
 		{post, "/applications/add", payment.MayIntegrate, true, d.addApplication},

@@ -165,6 +165,29 @@ func (o *Office) CheckAuditLog(ctx context.Context, scope payment.ID) (int64, er
 	}
 }
 
+// EachAuditRecord hands over a scope's records, the oldest first, until do fails.
+func (o *Office) EachAuditRecord(ctx context.Context, scope payment.ID, do func(payment.AuditRecord) error) error {
+	for after := int64(0); ; {
+		var all []payment.AuditRecord
+		err := o.Store.View(ctx, func(tx Tx) (err error) {
+			all, err = tx.AuditRecordsAfter(scope, after, Batch)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, r := range all {
+			if err := do(r); err != nil {
+				return err
+			}
+			after = r.Seq
+		}
+		if len(all) < Batch {
+			return nil
+		}
+	}
+}
+
 // CheckAuditLogs walks the chains of the house and of all merchants, and answers how many records there are.
 func (o *Office) CheckAuditLogs(ctx context.Context) (int64, error) {
 	all, err := o.CheckAuditLog(ctx, "")

@@ -51,12 +51,12 @@ func noPasskey() error {
 }
 
 // begin keeps a ceremony for StepUpFor.
-func begin(tx Tx, user payment.ID, purpose string, options, session []byte) (c Ceremony, err error) {
+func begin(tx Tx, user payment.ID, b begun, options []byte) (c Ceremony, err error) {
 	token, hash, err := newToken()
 	if err != nil {
 		return c, err
 	}
-	data, err := json.Marshal(begun{purpose, session})
+	data, err := json.Marshal(b)
 	if err != nil {
 		return c, fmt.Errorf("keep ceremony: %w", err)
 	}
@@ -126,7 +126,7 @@ func (o *Office) BeginPasskey(ctx context.Context, by By, password string) (c Ce
 			return err
 		}
 		ok = true
-		c, err = begin(tx, u.ID, purposeAdd, options, session)
+		c, err = begin(tx, u.ID, begun{purposeAdd, session}, options)
 		return err
 	})
 	if err == nil && !ok {
@@ -227,12 +227,9 @@ func (o *Office) BeginPasskeyLogIn(ctx context.Context, by By) (c Ceremony, err 
 	if err != nil {
 		return c, err
 	}
-	purpose := purposeLogIn
-	if by.User.ID != "" {
-		purpose = purposeStepUp
-	}
+	purpose := purposeOf(by)
 	err = o.Store.Update(ctx, func(tx Tx) error {
-		c, err = begin(tx, by.User.ID, purpose, options, session)
+		c, err = begin(tx, by.User.ID, begun{purpose, session}, options)
 		return err
 	})
 	return c, err
@@ -244,7 +241,7 @@ func (o *Office) LogInByPasskey(ctx context.Context, a CeremonyAnswer, from Call
 	ok := false
 	err = o.Store.Update(ctx, func(tx Tx) error {
 		ok, in = false, Entrance{}
-		u, found, err := o.shown(ctx, tx, By{}, purposeLogIn, a)
+		u, found, err := o.shown(ctx, tx, By{}, a)
 		if err != nil || !found {
 			return err
 		}
@@ -258,8 +255,17 @@ func (o *Office) LogInByPasskey(ctx context.Context, a CeremonyAnswer, from Call
 	return in, err
 }
 
-// shown checks a passkey that was shown and keeps its counter; ok is false where it does not count.
-func (o *Office) shown(ctx context.Context, tx Tx, by By, purpose string, a CeremonyAnswer) (u payment.User, ok bool, err error) {
+func purposeOf(by By) string {
+	if by.User.ID != "" {
+		return purposeStepUp
+	}
+	return purposeLogIn
+}
+
+// shown checks a passkey that was shown and keeps its counter; ok is false where it does not count. With by it is a step-up of that
+// person, else a log-in.
+func (o *Office) shown(ctx context.Context, tx Tx, by By, a CeremonyAnswer) (u payment.User, ok bool, err error) {
+	purpose := purposeOf(by)
 	session, ok, err := take(tx, by.User.ID, purpose, a.Token)
 	if err != nil || !ok || o.Verifier == nil {
 		return u, false, err
@@ -303,7 +309,7 @@ func (o *Office) stepUpByPasskey(ctx context.Context, by By, a CeremonyAnswer) e
 		if err != nil {
 			return err
 		}
-		if _, ok, err = o.shown(ctx, tx, by, purposeStepUp, a); err != nil || !ok {
+		if _, ok, err = o.shown(ctx, tx, by, a); err != nil || !ok {
 			return err
 		}
 		s.StepUpTill = tx.Now().Add(StepUpFor)
