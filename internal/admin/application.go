@@ -45,7 +45,8 @@ func (d *door) addApplication(w http.ResponseWriter, r *http.Request, v *visit) 
 	if err != nil {
 		return err
 	}
-	return d.showApplication(w, r, v, app.ID, func(p *applicationPage) { p.NewKey, p.NewSecret, p.Form = app.Key, app.Secret, nil })
+	r.SetPathValue("id", string(app.ID))
+	return d.showApplication(w, r, v, func(p *applicationPage) { p.NewKey, p.NewSecret, p.Form = app.Key, app.Secret, nil })
 }
 
 // An applicationPage is one application with all its sections. Section is the one whose form was refused.
@@ -91,11 +92,12 @@ func overlaps() []overlap {
 
 // application shows one application.
 func (d *door) application(w http.ResponseWriter, r *http.Request, v *visit) error {
-	return d.showApplication(w, r, v, payment.ID(r.PathValue("id")), nil)
+	return d.showApplication(w, r, v, nil)
 }
 
-// showApplication renders an application; with changes what is shown beside.
-func (d *door) showApplication(w http.ResponseWriter, r *http.Request, v *visit, id payment.ID, with func(*applicationPage)) error {
+// showApplication renders the application that the path names; with changes what is shown beside.
+func (d *door) showApplication(w http.ResponseWriter, r *http.Request, v *visit, with func(*applicationPage)) error {
+	id := payment.ID(r.PathValue("id"))
 	app, keys, err := d.Integrator.Application(r.Context(), v.By, id)
 	if err != nil {
 		return err
@@ -132,15 +134,22 @@ func contains(all []money.Currency, coin money.Currency) bool {
 	return false
 }
 
+// A change is what came of a form of a section.
+type change struct {
+	section string
+	err     error
+}
+
 // changed goes back to the application after a change, or shows the section's form again with what was refused.
-func (d *door) changed(w http.ResponseWriter, r *http.Request, v *visit, section string, err error) error {
+func (d *door) changed(w http.ResponseWriter, r *http.Request, v *visit, c change) error {
+	section, err := c.section, c.err
 	id := payment.ID(r.PathValue("id"))
 	var e *payment.Error
 	if errors.As(err, &e) && e.Kind == payment.NotFound {
 		return err
 	}
 	if s, status, ok := d.refusal(v, err); ok {
-		return d.showApplication(w, r, v, id, func(p *applicationPage) { p.Error, p.Status, p.Section = s, status, section })
+		return d.showApplication(w, r, v, func(p *applicationPage) { p.Error, p.Status, p.Section = s, status, section })
 	}
 	if err != nil {
 		return err
@@ -169,7 +178,7 @@ func (d *door) renameApplication(w http.ResponseWriter, r *http.Request, v *visi
 			return map[string]any{"from": was.Name, "to": is.Name}
 		},
 	})
-	return d.changed(w, r, v, "name", err)
+	return d.changed(w, r, v, change{"name", err})
 }
 
 // addKey makes a key and shows it in this one answer.
@@ -177,27 +186,27 @@ func (d *door) addKey(w http.ResponseWriter, r *http.Request, v *visit) error {
 	id := payment.ID(r.PathValue("id"))
 	text, err := d.Integrator.AddKey(r.Context(), v.By, id, r.PostForm.Get("no_refund") != "")
 	if err != nil {
-		return d.changed(w, r, v, "keys", err)
+		return d.changed(w, r, v, change{"keys", err})
 	}
-	return d.showApplication(w, r, v, id, func(p *applicationPage) { p.NewKey, p.Form = text, nil })
+	return d.showApplication(w, r, v, func(p *applicationPage) { p.NewKey, p.Form = text, nil })
 }
 
 func (d *door) rotateKey(w http.ResponseWriter, r *http.Request, v *visit) error {
 	id := payment.ID(r.PathValue("id"))
 	overlap, err := time.ParseDuration(r.PostForm.Get("overlap"))
 	if err != nil {
-		return d.changed(w, r, v, "keys", payment.Malformed("overlap", "choose how long old keys still work"))
+		return d.changed(w, r, v, change{"keys", payment.Malformed("overlap", "choose how long old keys still work")})
 	}
 	text, err := d.Integrator.RotateKey(r.Context(), v.By, id, overlap)
 	if err != nil {
-		return d.changed(w, r, v, "keys", err)
+		return d.changed(w, r, v, change{"keys", err})
 	}
-	return d.showApplication(w, r, v, id, func(p *applicationPage) { p.NewKey, p.Form = text, nil })
+	return d.showApplication(w, r, v, func(p *applicationPage) { p.NewKey, p.Form = text, nil })
 }
 
 func (d *door) endKey(w http.ResponseWriter, r *http.Request, v *visit) error {
 	err := d.Integrator.EndKey(r.Context(), v.By, payment.ID(r.PathValue("id")), payment.ID(r.PostForm.Get("key")))
-	return d.changed(w, r, v, "keys", err)
+	return d.changed(w, r, v, change{"keys", err})
 }
 
 // rotateSecret makes a callback secret and shows it in this one answer.
@@ -205,13 +214,13 @@ func (d *door) rotateSecret(w http.ResponseWriter, r *http.Request, v *visit) er
 	id := payment.ID(r.PathValue("id"))
 	overlap, err := time.ParseDuration(r.PostForm.Get("overlap"))
 	if err != nil {
-		return d.changed(w, r, v, "callbacks", payment.Malformed("overlap", "choose how long the old secret signs too"))
+		return d.changed(w, r, v, change{"callbacks", payment.Malformed("overlap", "choose how long the old secret signs too")})
 	}
 	text, err := d.Integrator.RotateSecret(r.Context(), v.By, id, overlap)
 	if err != nil {
-		return d.changed(w, r, v, "callbacks", err)
+		return d.changed(w, r, v, change{"callbacks", err})
 	}
-	return d.showApplication(w, r, v, id, func(p *applicationPage) { p.NewSecret, p.Form = text, nil })
+	return d.showApplication(w, r, v, func(p *applicationPage) { p.NewSecret, p.Form = text, nil })
 }
 
 // A testResult is what came of a test callback.
@@ -226,13 +235,13 @@ func (d *door) testCallback(w http.ResponseWriter, r *http.Request, v *visit) er
 	id := payment.ID(r.PathValue("id"))
 	call, err := d.Integrator.Try(r.Context(), v.By, id, strings.TrimSpace(r.PostForm.Get("url")))
 	if err != nil {
-		return d.changed(w, r, v, "callbacks", err)
+		return d.changed(w, r, v, change{"callbacks", err})
 	}
 	t := &testResult{TestCall: call, Body: visible(call.Answer.Body), Verdict: call.Answer.Verdict}
 	if d.Explain != nil {
 		t.Verdict = d.Explain(call.Answer.Verdict, v.texts.Tag())
 	}
-	return d.showApplication(w, r, v, id, func(p *applicationPage) { p.Test, p.Section = t, "callbacks" })
+	return d.showApplication(w, r, v, func(p *applicationPage) { p.Test, p.Section = t, "callbacks" })
 }
 
 // On tells whether a box is ticked: as it was just sent where its section was refused, else as it is saved.

@@ -55,7 +55,7 @@ func (d *door) saveURLs(w http.ResponseWriter, r *http.Request, v *visit) error 
 			return map[string]any{"from": was.Origins, "to": is.Origins}
 		},
 	})
-	return d.changed(w, r, v, "urls", err)
+	return d.changed(w, r, v, change{"urls", err})
 }
 
 func (d *door) saveIPs(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -69,7 +69,7 @@ func (d *door) setIPs(w http.ResponseWriter, r *http.Request, v *visit, ips []st
 			return map[string]any{"from": was.Networks, "to": is.Networks}
 		},
 	})
-	return d.changed(w, r, v, "ips", err)
+	return d.changed(w, r, v, change{"ips", err})
 }
 
 // addIP adds one address to those that there are: the one that the shop's server last called from in vain.
@@ -92,17 +92,17 @@ func (d *door) saveCoins(w http.ResponseWriter, r *http.Request, v *visit) error
 			return map[string]any{"from": was.Coins, "to": is.Coins}
 		},
 	})
-	return d.changed(w, r, v, "coins", err)
+	return d.changed(w, r, v, change{"coins", err})
 }
 
 func (d *door) saveSettlement(w http.ResponseWriter, r *http.Request, v *visit) error {
 	coin, address := money.Currency(r.PostForm.Get("coin")), strings.TrimSpace(r.PostForm.Get("address"))
-	return d.changed(w, r, v, "settlement", d.Integrator.Settle(r.Context(), v.By, payment.ID(r.PathValue("id")), engine.Target{Coin: coin, Address: address}))
+	return d.changed(w, r, v, change{"settlement", d.Integrator.Settle(r.Context(), v.By, payment.ID(r.PathValue("id")), engine.Target{Coin: coin, Address: address})})
 }
 
 func (d *door) vetoSettlement(w http.ResponseWriter, r *http.Request, v *visit) error {
 	err := d.Integrator.Veto(r.Context(), v.By, payment.ID(r.PathValue("id")), money.Currency(r.PostForm.Get("coin")))
-	return d.changed(w, r, v, "settlement", err)
+	return d.changed(w, r, v, change{"settlement", err})
 }
 
 func (d *door) saveCallbacks(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -117,14 +117,14 @@ func (d *door) saveCallbacks(w http.ResponseWriter, r *http.Request, v *visit) e
 			return map[string]any{"encoding": c.Encoding, "seen": c.Seen, "expired": c.Expired, "refunded": c.Refunded, "reversed": c.Reversed}
 		},
 	})
-	return d.changed(w, r, v, "callbacks", err)
+	return d.changed(w, r, v, change{"callbacks", err})
 }
 
 // saveLook sets how the payment page looks. A logo comes as a file; none keeps the one that there is.
 func (d *door) saveLook(w http.ResponseWriter, r *http.Request, v *visit) error {
 	logo, err := upload(r, "logo")
 	if err != nil {
-		return d.changed(w, r, v, "look", err)
+		return d.changed(w, r, v, change{"look", err})
 	}
 	drop := r.PostForm.Get("no_logo") != ""
 	color := strings.ToLower(strings.TrimSpace(r.PostForm.Get("color")))
@@ -145,7 +145,7 @@ func (d *door) saveLook(w http.ResponseWriter, r *http.Request, v *visit) error 
 			return map[string]any{"color": l.Color, "support": l.Support, "logo_bytes": len(l.Logo)}
 		},
 	})
-	return d.changed(w, r, v, "look", err)
+	return d.changed(w, r, v, change{"look", err})
 }
 
 // upload is a file of the form, nil where none was chosen.

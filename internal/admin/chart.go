@@ -48,7 +48,7 @@ func draw(prices []engine.PaidPrice, first int64, days int, say func(money.Amoun
 	for _, currency := range []money.Currency{money.KRW, money.USD} {
 		own := slices.DeleteFunc(slices.Clone(prices), func(p engine.PaidPrice) bool { return p.Price.Currency() != currency || p.Day < first })
 		if len(own) > 0 {
-			all = append(all, drawOne(currency, own, first, days, say))
+			all = append(all, axis{first, days, say}.draw(currency, own))
 		}
 	}
 	return all
@@ -60,7 +60,15 @@ type place struct {
 	coin money.Currency
 }
 
-func drawOne(currency money.Currency, prices []engine.PaidPrice, first int64, days int, say func(money.Amount) string) chart {
+// An axis is the days of a chart, and how its amounts are written.
+type axis struct {
+	first int64
+	days  int
+	say   func(money.Amount) string
+}
+
+func (a axis) draw(currency money.Currency, prices []engine.PaidPrice) chart {
+	first, days, say := a.first, a.days, a.say
 	c := chart{Currency: currency, Width: chartWidth, Height: chartHeight, First: dayText(first), Last: dayText(first + int64(days) - 1)}
 	values, counts := map[place]money.Amount{}, map[place]int64{}
 	perDay := map[int64]money.Amount{}

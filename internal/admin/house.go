@@ -37,12 +37,14 @@ type rateLine struct {
 
 // house shows how everything is.
 func (d *door) house(w http.ResponseWriter, r *http.Request, v *visit) error {
-	return d.showHouse(w, r, v, shown{}, 0)
+	return d.showHouse(w, r, v, nil)
 }
 
-func (d *door) showHouse(w http.ResponseWriter, r *http.Request, v *visit, wrong shown, status int) error {
+func (d *door) showHouse(w http.ResponseWriter, r *http.Request, v *visit, refused error) error {
 	p := housePage{frame: d.frame(r, v, "house.title")}
-	p.Error, p.Status = wrong, status
+	if s, status, ok := d.refusal(v, refused); ok {
+		p.Error, p.Status = s, status
+	}
 	var err error
 	if p.House, err = d.Desk.House(r.Context()); err != nil {
 		return err
@@ -101,8 +103,8 @@ func (p housePage) Covered() bool { return p.door.Options.Signer != nil }
 
 func (d *door) haltPayouts(w http.ResponseWriter, r *http.Request, v *visit) error {
 	err := d.Office.HaltPayouts(r.Context(), v.By, strings.TrimSpace(r.PostForm.Get("reason")))
-	if s, status, ok := d.refusal(v, err); ok {
-		return d.showHouse(w, r, v, s, status)
+	if _, _, ok := d.refusal(v, err); ok {
+		return d.showHouse(w, r, v, err)
 	}
 	if err != nil {
 		return err

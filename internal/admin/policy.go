@@ -217,7 +217,7 @@ func (d *door) savePolicy(w http.ResponseWriter, r *http.Request, v *visit) erro
 	}
 	is, err := readPolicy(r.PostForm, app.Settings)
 	if err != nil {
-		return d.changed(w, r, v, "policy", err)
+		return d.changed(w, r, v, change{"policy", err})
 	}
 	_, err = d.Integrator.Set(r.Context(), v.By, id, engine.Edit{
 		Change: engine.Change{Settings: func(s *payment.Settings) {
@@ -228,7 +228,7 @@ func (d *door) savePolicy(w http.ResponseWriter, r *http.Request, v *visit) erro
 			return map[string]any{"from": told(was.Settings), "to": told(is.Settings)}
 		},
 	})
-	return d.changed(w, r, v, "policy", err)
+	return d.changed(w, r, v, change{"policy", err})
 }
 
 // told is what the audit log says of settings.
