@@ -26,7 +26,7 @@ type route struct {
 }
 
 // routes lists every route. The guard stands before each; docs/roles.md is made from this table.
-func (d *door) routes() []route { return slices.Concat(d.outside(), d.inside()) }
+func (d *door) routes() []route { return slices.Concat(d.outside(), d.own(), d.inside()) }
 
 // outside lists the routes that need no log-in.
 func (d *door) outside() []route {
@@ -48,8 +48,8 @@ func (d *door) outside() []route {
 	}
 }
 
-// inside lists the routes of who is logged in.
-func (d *door) inside() []route {
+// own lists the routes of who is logged in, about themselves.
+func (d *door) own() []route {
 	const get, post = http.MethodGet, http.MethodPost
 	return []route{
 		{get, "/{$}", somebody, false, d.home},
@@ -74,7 +74,13 @@ func (d *door) inside() []route {
 		{post, "/account/passkeys/remove", somebody, true, d.removePasskey},
 		{get, "/sessions", somebody, false, d.sessions},
 		{post, "/sessions/end", somebody, false, d.endSession},
+	}
+}
 
+// inside lists the routes of a merchant's team, and of operators.
+func (d *door) inside() []route {
+	const get, post = http.MethodGet, http.MethodPost
+	return []route{
 		{get, "/payments", payment.MayLook, false, d.payments},
 		{get, "/payments.csv", payment.MayLook, false, d.paymentsFile},
 		{get, "/moves.csv", payment.MayLook, false, d.movesFile},
