@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"text/tabwriter"
@@ -54,17 +55,25 @@ func auditJSON(r engine.Report) map[string]any {
 	}
 }
 
+// totalsText is a table of what became of all coins.
+func totalsText(to io.Writer, r engine.Report) error {
+	rows := "network\tin\tsettled\trefunded\twithdrawn\tfees\theld\t\n"
+	for _, n := range slices.Sorted(maps.Keys(r.Totals)) {
+		t := r.Totals[n]
+		rows += fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", n, t.In.Text(), t.Settled.Text(), t.Refunded.Text(), t.Withdrawn.Text(), t.Fees.Text(), t.Held)
+	}
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
+	if _, err := io.WriteString(table, rows); err != nil {
+		return err
+	}
+	return table.Flush()
+}
+
 func auditText(r engine.Report) []byte {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "%d entries, %d balances, %d deposits, %d addresses, %d payouts, %d spends\n\n",
 		r.Entries, r.Balances, r.Deposits, r.Addresses, r.Payouts, r.Spends)
-	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "network\tin\tsettled\trefunded\twithdrawn\tfees\theld\t")
-	for _, n := range slices.Sorted(maps.Keys(r.Totals)) {
-		t := r.Totals[n]
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", n, t.In.Text(), t.Settled.Text(), t.Refunded.Text(), t.Withdrawn.Text(), t.Fees.Text(), t.Held)
-	}
-	if err := table.Flush(); err != nil {
+	if err := totalsText(&out, r); err != nil {
 		fmt.Fprintln(&out, err)
 	}
 	fmt.Fprintln(&out)

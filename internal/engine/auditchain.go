@@ -95,7 +95,9 @@ func (l *look) outputs(ctx context.Context, reader chain.Reader, n Net) error {
 	}
 	for i := range min(AuditBlocks, v.cursor.Height) {
 		height := v.cursor.Height - i
-		blocks[height] = blocks[height] // where nothing is booked nothing may be
+		if _, booked := blocks[height]; !booked {
+			blocks[height] = page{} // where nothing is booked nothing may be
+		}
 	}
 	w := chain.Watch{
 		Has:  func(address string) bool { _, ok := v.addresses[address]; return ok },

@@ -376,7 +376,8 @@ func (a *auditor) addEvent(e payment.Event) {
 		payment.EventRestored, payment.EventChanged:
 		a.touch(v)
 		v.events++
-	case payment.EventCreated, payment.EventQuoted, payment.EventRefundAddress, payment.EventCancelled, payment.EventConfirming:
+	case payment.EventCreated, payment.EventQuoted, payment.EventRefundAddress, payment.EventCancelled, payment.EventConfirming,
+		payment.EventPayout:
 	}
 }
 

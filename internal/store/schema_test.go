@@ -37,6 +37,7 @@ func TestSchemasAreEqual(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer rows.Close()
 		all := map[string]string{}
 		for rows.Next() {
 			var name, what string
@@ -152,6 +153,7 @@ func TestPlans(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
+		defer rows.Close()
 		var plan []string
 		for rows.Next() {
 			var id, parent, unused int
