@@ -421,6 +421,12 @@ func (s *story) exact(p payout) error {
 	}
 	brought := new(big.Rat)
 	for _, o := range all {
+		if o.To == p.To && o.State == "paying" && o.TxID != "" { // of another story: a block may hold it already
+			if err := s.mine([]string{p.Coin, "2"}); err != nil {
+				return err
+			}
+			return fmt.Errorf("another payout to %s is under way", o.To)
+		}
 		if o.To != p.To || o.State != "done" {
 			continue
 		}

@@ -106,6 +106,7 @@ var tables = []string{"invoice", "quote", "idempotency", "event", "callback", "e
 // nothingStored runs calls that must leave no trace.
 func (d *demo) nothingStored(t testing.TB, f func()) {
 	t.Helper()
+	eventually(t, patience, "the float of the demo's wallet is booked", func() bool { return d.count(t, "entry") >= 2 })
 	before := map[string]int{}
 	for _, table := range tables {
 		before[table] = d.count(t, table)
