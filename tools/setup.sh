@@ -40,13 +40,12 @@ if [ ${#missing[@]} -gt 0 ]; then
 	echo "setup: installing ${missing[*]}"
 	log=$(mktemp)
 	trap 'rm -f "$log"' EXIT
-	export DEBIAN_FRONTEND=noninteractive
 	# The tests start a private server of their own; the package's cluster would only take memory.
 	if [[ " ${missing[*]} " == *" postgresql "* ]] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
 		$sudo mkdir -p /etc/postgresql-common
 		echo 'create_main_cluster = false' | $sudo tee /etc/postgresql-common/createcluster.conf >/dev/null
 	fi
-	if ! { $sudo apt-get -qq update && $sudo -E $install; } >"$log" 2>&1 </dev/null; then
+	if ! { $sudo apt-get -qq update && $sudo env DEBIAN_FRONTEND=noninteractive $install; } >"$log" 2>&1 </dev/null; then
 		cat "$log" >&2
 		exit 1
 	fi
