@@ -69,7 +69,7 @@ func (d *door) totpPage(r *http.Request, v *visit) (totpPage, error) {
 		return p, err
 	}
 	p.Sealed = base64.RawURLEncoding.EncodeToString(p.Setup.Sealed)
-	p.QR, err = drawQR(p.Setup.URI, v.texts.Say("totp.qr"))
+	p.QR, err = web.DrawQR(p.Setup.URI, v.texts.Say("totp.qr"))
 	return p, err
 }
 

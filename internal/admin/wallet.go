@@ -9,6 +9,7 @@ import (
 	"github.com/pipe-pg/pipe/internal/engine"
 	"github.com/pipe-pg/pipe/internal/money"
 	"github.com/pipe-pg/pipe/internal/payment"
+	"github.com/pipe-pg/pipe/internal/web"
 )
 
 // walletPage is the merchant's PIPE wallet: what is there, and what left it.
@@ -57,7 +58,7 @@ func (d *door) receive(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if p.Address, err = d.Desk.ReceivingAddress(r.Context(), v.Merchant.ID, p.Network); err != nil {
 		return d.walletAgain(w, r, v, err)
 	}
-	if p.QR, err = drawQR(p.Address, p.Address); err != nil {
+	if p.QR, err = web.DrawQR(p.Address, p.Address); err != nil {
 		return err
 	}
 	return d.render(w, r, "receive", p)

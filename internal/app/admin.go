@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"reflect"
 	"strings"
 
 	"github.com/pipe-pg/pipe/internal/admin"
@@ -110,19 +109,9 @@ func (a *App) signerState() func(ctx context.Context) (string, error) {
 }
 
 // inForce are all settings, secrets covered.
-func (c Config) inForce() []admin.Setting {
-	var all []admin.Setting
-	v := reflect.ValueOf(c)
-	for i := range v.NumField() {
-		if !v.Type().Field(i).IsExported() {
-			continue // made of others
-		}
-		tag := v.Type().Field(i).Tag
-		value := fmt.Sprint(v.Field(i).Interface())
-		if tag.Get("secret") != "" && value != "" {
-			value = "[secret]"
-		}
-		all = append(all, admin.Setting{Key: tag.Get("key"), Value: value})
+func (c Config) inForce() (all []admin.Setting) {
+	for _, s := range c.settings() {
+		all = append(all, admin.Setting{Key: s.key, Value: s.value})
 	}
 	return all
 }

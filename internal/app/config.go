@@ -285,8 +285,11 @@ func (c Config) Networks() map[money.Currency]money.Network {
 	return all
 }
 
-// Print writes the configuration in force, each line with what it means, secrets covered.
-func (c Config) Print(w io.Writer) error {
+// A setting is one field of the configuration as it may be shown.
+type setting struct{ key, value, help string }
+
+// settings are all in force, secrets covered.
+func (c Config) settings() (all []setting) {
 	v := reflect.ValueOf(c)
 	for i := range v.NumField() {
 		if !v.Type().Field(i).IsExported() {
@@ -297,7 +300,15 @@ func (c Config) Print(w io.Writer) error {
 		if tag.Get("secret") != "" && value != "" {
 			value = "[secret]"
 		}
-		if _, err := fmt.Fprintf(w, "# %s\n%s=%s\n", tag.Get("help"), tag.Get("key"), value); err != nil {
+		all = append(all, setting{tag.Get("key"), value, tag.Get("help")})
+	}
+	return all
+}
+
+// Print writes the configuration in force, each line with what it means, secrets covered.
+func (c Config) Print(w io.Writer) error {
+	for _, s := range c.settings() {
+		if _, err := fmt.Fprintf(w, "# %s\n%s=%s\n", s.help, s.key, s.value); err != nil {
 			return err
 		}
 	}

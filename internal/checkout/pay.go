@@ -48,11 +48,11 @@ func (d *door) payOf(c web.Catalogue, v engine.View, state State) (*pay, error) 
 		p.ChainHex, p.ValueHex = ask.chainHex(), "0x"+due.Big().Text(16)
 	}
 	var err error
-	p.Both, err = drawQR(ask.code(), c.Say("qr.alt.both", "a", p.Amount, "address", p.Address))
+	p.Both, err = web.DrawQR(ask.code(), c.Say("qr.alt.both", "a", p.Amount, "address", p.Address))
 	if err != nil {
 		return nil, err
 	}
-	p.Only, err = drawQR(q.Address, c.Say("qr.alt.address", "coin", p.Coin, "address", p.Address))
+	p.Only, err = web.DrawQR(q.Address, c.Say("qr.alt.address", "coin", p.Coin, "address", p.Address))
 	return p, err
 }
 

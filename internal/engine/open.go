@@ -265,8 +265,7 @@ func (p *Payer) endDust(tx Tx, f payment.Facts) error {
 	}
 	for _, o := range f.Payouts {
 		if o.Network == p.Net.Network && o.Kind.IsAutomatic() && o.State == payment.PayoutWaiting {
-			o.State, o.Held, o.FailReason, o.DoneAt, o.UpdatedAt = payment.PayoutFailed, payment.HoldNone, "worth less than its network fee", tx.Now(), tx.Now()
-			if err := tx.SwapPayout(o); err != nil {
+			if err := end(tx, &o, "worth less than its network fee"); err != nil {
 				return err
 			}
 		}
@@ -390,14 +389,7 @@ func (p *Payer) clear(tx Tx, f payment.Facts, x payment.Payout) error {
 		if o.ID == x.ID || o.Network != x.Network || o.State != payment.PayoutWaiting && o.State != payment.PayoutOpen {
 			continue
 		}
-		if source := o.Source; o.Reserved {
-			if err := unreserve(tx, &o, payment.HoldNone); err != nil {
-				return err
-			}
-			o.Source = source
-		}
-		o.State, o.Held, o.FailReason, o.DoneAt, o.UpdatedAt = payment.PayoutFailed, payment.HoldNone, "part of the refund that the shop asked for", tx.Now(), tx.Now()
-		if err := tx.SwapPayout(o); err != nil {
+		if err := end(tx, &o, "part of the refund that the shop asked for"); err != nil {
 			return err
 		}
 	}

@@ -201,10 +201,10 @@ func (p *Payer) wake(tx Tx, x payment.Payout) error {
 	return p.teller().tell(tx, x)
 }
 
-// fail ends a payout for good. Coins that were set aside for it go back.
-func (p *Payer) fail(tx Tx, x payment.Payout, reason string) error {
+// end makes a payout failed. Coins that were set aside for it go back. Nobody is told.
+func end(tx Tx, x *payment.Payout, reason string) error {
 	if source := x.Source; x.Reserved {
-		if err := unreserve(tx, &x, payment.HoldNone); err != nil {
+		if err := unreserve(tx, x, payment.HoldNone); err != nil {
 			return err
 		}
 		x.Source = source // whose coins paid for what was in vain
@@ -213,7 +213,12 @@ func (p *Payer) fail(tx Tx, x payment.Payout, reason string) error {
 		return err
 	}
 	x.State, x.Held, x.FailReason, x.DoneAt, x.UpdatedAt = payment.PayoutFailed, payment.HoldNone, reason, tx.Now(), tx.Now()
-	if err := tx.SwapPayout(x); err != nil {
+	return tx.SwapPayout(*x)
+}
+
+// fail ends a payout for good, and tells it.
+func (p *Payer) fail(tx Tx, x payment.Payout, reason string) error {
+	if err := end(tx, &x, reason); err != nil {
 		return err
 	}
 	if x.Kind.IsRefund() {

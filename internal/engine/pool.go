@@ -35,38 +35,31 @@ func (p *Pool) Step(ctx context.Context) error {
 	if err := p.Check(ctx); err != nil {
 		return err
 	}
-	if err := p.stamp(ctx); err != nil {
-		return err
-	}
 	var failed []error
+	sum, whole := sha256.New(), true
 	for _, coin := range slices.Sorted(maps.Keys(p.Nets)) {
 		err := p.levels(ctx, p.Nets[coin].Network, func(ctx context.Context, n money.Network, l PoolLevel) error {
+			if _, err := fmt.Fprintln(sum, n, l.Merchant.ID, l.Free, l.Given, l.Next); err != nil {
+				return err
+			}
 			if err := p.fill(ctx, n, l); err != nil {
 				failed = append(failed, err) // one merchant's trouble keeps no address from the others
 			}
 			return ctx.Err()
 		})
 		if err != nil {
-			failed = append(failed, err)
+			whole, failed = false, append(failed, err)
 		}
+	}
+	if whole { // what was filled now is stamped by the next step
+		failed = append(failed, p.stamp(ctx, hex.EncodeToString(sum.Sum(nil))))
 	}
 	return errors.Join(failed...)
 }
 
 // stamp changes the stamp that the store and the signer keep, after addresses were given or released, so that an older copy of
-// the store is known by its older stamp. A crash between the two leaves them different, which costs an epoch and nothing else.
-func (p *Pool) stamp(ctx context.Context) error {
-	sum := sha256.New()
-	for _, coin := range slices.Sorted(maps.Keys(p.Nets)) {
-		err := p.levels(ctx, p.Nets[coin].Network, func(_ context.Context, n money.Network, l PoolLevel) error {
-			_, err := fmt.Fprintln(sum, n, l.Merchant.ID, l.Free, l.Given, l.Next)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	now := hex.EncodeToString(sum.Sum(nil))
+// the store is known by its older stamp; now is how all pools stand. A crash between the two leaves them different, which costs an epoch and nothing else.
+func (p *Pool) stamp(ctx context.Context, now string) error {
 	if now == p.given {
 		return nil
 	}

@@ -58,9 +58,7 @@ func (p *Payer) advance(ctx context.Context, s payment.Spend) error {
 	switch {
 	case err != nil:
 		return err
-	case halted && s.State != payment.SpendSent:
-		return p.wait(ctx, s, rest{payment.HoldHalted, "", LookAgain * p.Net.Retry})
-	case v.Raw == nil && s.State == payment.SpendSent && halted:
+	case halted && (s.State != payment.SpendSent || v.Raw == nil):
 		return p.wait(ctx, s, rest{payment.HoldHalted, "", LookAgain * p.Net.Retry})
 	case v.Raw == nil:
 		return p.sign(ctx, s, v)

@@ -1,4 +1,4 @@
-package checkout
+package web
 
 import (
 	"fmt"
@@ -11,9 +11,9 @@ import (
 // quietZone is the white margin around a QR code, in modules (ISO/IEC 18004: at least 4).
 const quietZone = 4
 
-// drawQR draws text as a QR code of level M: dark on white whatever the colours of the page, for cameras. alt names what it
+// DrawQR draws text as a QR code of level M: dark on white whatever the colours of the page, for cameras. alt names what it
 // holds for those who do not see it.
-func drawQR(text, alt string) (template.HTML, error) {
+func DrawQR(text, alt string) (template.HTML, error) {
 	code, err := qr.Encode(text, qr.M)
 	if err != nil {
 		return "", fmt.Errorf("draw QR code: %w", err)
