@@ -13,11 +13,12 @@ import (
 type accountPage struct {
 	frame
 	Factor   bool
-	Recovery int // codes that are left
+	Recovery int  // codes that are left
+	Mails    bool // letters are sent
 }
 
 func (d *door) accountPage(r *http.Request, v *visit) accountPage {
-	return accountPage{frame: d.frame(r, v, "account.title"), Factor: v.User.HasFactor(), Recovery: len(v.User.Recovery)}
+	return accountPage{frame: d.frame(r, v, "account.title"), Factor: v.User.HasFactor(), Recovery: len(v.User.Recovery), Mails: d.Office.Mails}
 }
 
 // account shows the person's own settings.
@@ -51,6 +52,17 @@ func (d *door) savePassword(w http.ResponseWriter, r *http.Request, v *visit) er
 		return web.TooMany()
 	}
 	return d.accountSaved(w, r, v, d.Office.ChangePassword(r.Context(), v.By, r.PostForm.Get("old"), r.PostForm.Get("password")))
+}
+
+// askEmail sends the letters by which the address is changed, or is not.
+func (d *door) askEmail(w http.ResponseWriter, r *http.Request, v *visit) error {
+	if !d.signIn(r) {
+		return web.TooMany()
+	}
+	if err := d.Office.AskEmail(r.Context(), v.By, r.PostForm.Get("email")); err != nil {
+		return d.accountSaved(w, r, v, err)
+	}
+	return done(w, r, "/account", "email-ask")
 }
 
 type totpPage struct {

@@ -91,15 +91,20 @@ func (d *door) link(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err != nil {
 		return err
 	}
-	token, f := r.PathValue("token"), r.PostForm
-	var in engine.Entrance
-	switch {
+	f := r.PostForm
+	var b beyond
+	switch token := r.PathValue("token"); {
 	case p.Mine:
 		err = d.Office.Join(r.Context(), v.By, token)
 	case p.Door.Kind == payment.LinkReset:
 		err = d.Office.Reset(r.Context(), token, f.Get("password"), v.Caller)
+	case p.Door.Kind == payment.LinkEmail:
+		err = d.Office.ConfirmEmail(r.Context(), v.By, token)
+		b.account = v.User.ID == p.Door.UserID
+	case p.Door.Kind == payment.LinkUndo:
+		b.next, err = d.Office.UndoEmail(r.Context(), token, v.Caller)
 	default:
-		in, err = d.Office.Enter(r.Context(), token, engine.Entry{
+		b.in, err = d.Office.Enter(r.Context(), token, engine.Entry{
 			Email: f.Get("email"), Name: f.Get("name"), Password: f.Get("password"), Merchant: f.Get("shop"), Language: v.texts.Language,
 		}, v.Caller)
 	}
@@ -110,19 +115,35 @@ func (d *door) link(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err != nil {
 		return err
 	}
-	return d.behindLink(w, r, in, p)
+	return d.behindLink(w, r, b, p)
+}
+
+// A beyond is what came of a link that worked.
+type beyond struct {
+	in      engine.Entrance
+	account bool   // the address of who is logged in was changed
+	next    string // path of the link that follows an undone change of address
 }
 
 // behindLink leads on from a link that worked.
-func (d *door) behindLink(w http.ResponseWriter, r *http.Request, in engine.Entrance, p linkPage) error {
-	if p.Door.Kind == payment.LinkReset {
+func (d *door) behindLink(w http.ResponseWriter, r *http.Request, b beyond, p linkPage) error {
+	switch p.Door.Kind {
+	case payment.LinkReset:
 		return done(w, r, "/login", "password")
+	case payment.LinkEmail:
+		if b.account {
+			return done(w, r, "/account", "email")
+		}
+		return done(w, r, "/login", "email")
+	case payment.LinkUndo:
+		return done(w, r, b.next, "undone")
+	case payment.LinkSetup, payment.LinkSignUp, payment.LinkInvite:
 	}
 	if !p.Mine {
-		if err := d.swap(w, r, in.Token); err != nil {
+		if err := d.swap(w, r, b.in.Token); err != nil {
 			return err
 		}
-		d.remember(w, in.Device)
+		d.remember(w, b.in.Device)
 	}
 	return done(w, r, "/", "welcome")
 }

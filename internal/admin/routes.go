@@ -64,6 +64,7 @@ func (d *door) own() []route {
 		{get, "/account", somebody, false, d.account},
 		{post, "/account/profile", somebody, false, d.saveProfile},
 		{post, "/account/password", somebody, false, d.savePassword},
+		{post, "/account/email", somebody, true, d.askEmail},
 		{get, "/account/totp", somebody, false, d.totpForm},
 		{post, "/account/totp", somebody, false, d.totpOn},
 		{post, "/account/totp/off", somebody, true, d.totpOff},

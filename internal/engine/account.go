@@ -158,6 +158,17 @@ func (o *Office) EnrolTOTP(ctx context.Context, by By, e Enrolment) (codes []str
 
 // changed ends all other sessions of somebody whose way to log in was changed, notes it and tells them.
 func (o *Office) changed(tx Tx, by By, what string) error {
+	if err := endOthers(tx, by); err != nil {
+		return err
+	}
+	if err := o.letter(tx, by.User, payment.MailSecurity, map[string]string{"what": what, "ip": by.IP}); err != nil {
+		return err
+	}
+	return Record(tx, by, by.Merchant.ID, Act{Action: what, Subject: string(by.User.ID)})
+}
+
+// endOthers ends all sessions of somebody but the one that they act in, if any.
+func endOthers(tx Tx, by By) error {
 	all, err := tx.Sessions(by.User.ID, MaxSessions)
 	if err != nil {
 		return err
@@ -171,10 +182,7 @@ func (o *Office) changed(tx Tx, by By, what string) error {
 			return err
 		}
 	}
-	if err := o.letter(tx, by.User, payment.MailSecurity, map[string]string{"what": what, "ip": by.IP}); err != nil {
-		return err
-	}
-	return Record(tx, by, by.Merchant.ID, Act{Action: what, Subject: string(by.User.ID)})
+	return nil
 }
 
 // DropTOTP turns the authenticator app off. The person must have stepped up.

@@ -129,11 +129,17 @@ const (
 	MaxInvites   = 50
 	MaxSessions  = 100
 	MaxPasskeys  = 20
-	// SetupFor, SignUpFor, InviteFor and ResetFor are how long links work.
+	// MaxEmailAsks bounds the changes of one person's address that wait to be confirmed, MaxEmailUndos those that can still be
+	// undone: each sends letters to addresses that nobody proved. Choices.
+	MaxEmailAsks  = 3
+	MaxEmailUndos = 10
+	// SetupFor, SignUpFor, InviteFor, ResetFor, EmailFor and UndoFor are how long links work.
 	SetupFor  = time.Hour
 	SignUpFor = 24 * time.Hour
 	InviteFor = 7 * 24 * time.Hour
 	ResetFor  = time.Hour
+	EmailFor  = time.Hour
+	UndoFor   = 7 * 24 * time.Hour
 	// PersonKeep is how long log-ins, links and letters that are over are kept.
 	PersonKeep = 30 * 24 * time.Hour
 	// PageRows is how many rows a page of a list shows.

@@ -270,7 +270,7 @@ func (o *Office) Enter(ctx context.Context, token string, e Entry, from Caller) 
 func checkEntry(d Door, e Entry, email string) error {
 	switch d.Kind {
 	case payment.LinkSetup, payment.LinkSignUp, payment.LinkInvite:
-	case payment.LinkEmail, payment.LinkReset:
+	case payment.LinkEmail, payment.LinkUndo, payment.LinkReset:
 		return deadLink()
 	}
 	if err := printable("name", e.Name, payment.MaxName); err != nil {

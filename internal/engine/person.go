@@ -67,6 +67,8 @@ type LinkTx interface {
 	LinkByHash(hash []byte) (payment.Link, error)
 	// OpenLinks are a merchant's that still work, the newest first.
 	OpenLinks(merchant payment.ID, limit int) ([]payment.Link, error)
+	// PersonLinks are those of a kind about a user that still work, the oldest first.
+	PersonLinks(user payment.ID, kind payment.LinkKind, limit int) ([]payment.Link, error)
 	// SwapLink saves UsedAt.
 	SwapLink(l payment.Link) error
 	PruneLinks(t time.Time, limit int) (int, error)

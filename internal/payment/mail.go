@@ -15,6 +15,8 @@ const (
 	MailInvite   MailKind = "invite"   // link, merchant, by
 	MailReset    MailKind = "reset"    // link
 	MailEmail    MailKind = "email"    // link: prove a new address
+	MailTaken    MailKind = "taken"    // somebody wants to log in with an address that has an account
+	MailUndo     MailKind = "undo"     // what, subject, ip, link: the address is about to change, or did, which can be undone
 	MailSecurity MailKind = "security" // what: a text's key of what was changed
 	MailChange   MailKind = "change"   // what, subject, link: a change that can be vetoed
 	MailNotice   MailKind = "notice"   // what, subject: something that owners should know

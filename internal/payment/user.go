@@ -103,13 +103,14 @@ const (
 	LinkSetup  LinkKind = "setup"  // makes an operator
 	LinkSignUp LinkKind = "signup" // makes a user with a merchant
 	LinkInvite LinkKind = "invite" // makes a user, or takes one, into a team
-	LinkEmail  LinkKind = "email"  // changes a user's e-mail address
+	LinkEmail  LinkKind = "email"  // changes a user's e-mail address to the one it was sent to
+	LinkUndo   LinkKind = "undo"   // sets a user's e-mail address back to the one it was sent to
 	LinkReset  LinkKind = "reset"  // sets a new password
 )
 
 // LinkKinds are all kinds of links.
 func LinkKinds() []LinkKind {
-	return []LinkKind{LinkSetup, LinkSignUp, LinkInvite, LinkEmail, LinkReset}
+	return []LinkKind{LinkSetup, LinkSignUp, LinkInvite, LinkEmail, LinkUndo, LinkReset}
 }
 
 // A Link is a link that works once. Its token is only in the link: the row has its hash.

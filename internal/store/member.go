@@ -79,6 +79,12 @@ func (t *tx) OpenLinks(merchant payment.ID, limit int) ([]payment.Link, error) {
 	return plainly(rows, link), t.fail("list links", err)
 }
 
+// PersonLinks are those of a kind about a user that still work, the oldest first.
+func (t *tx) PersonLinks(user payment.ID, kind payment.LinkKind, limit int) ([]payment.Link, error) {
+	rows, err := t.q.PersonLinks(t.ctx, row.PersonLinksParams{UserID: string(user), Kind: string(kind), Now: millis(t.now), Most: atMost(limit)})
+	return plainly(rows, link), t.fail("list a person's links", err)
+}
+
 // SwapLink saves that a link was used if nobody changed it.
 func (t *tx) SwapLink(l payment.Link) error {
 	n, err := t.q.SwapLink(t.ctx, row.SwapLinkParams{UsedAt: millis(l.UsedAt), ID: string(l.ID), Rev: l.Rev})

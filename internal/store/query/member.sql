@@ -33,6 +33,11 @@ SELECT * FROM link WHERE hash = @hash;
 -- name: OpenLinks :many
 SELECT * FROM link WHERE merchant_id = @merchant_id AND merchant_id <> '' AND used_at = 0 AND until > @now ORDER BY n DESC LIMIT @most;
 
+-- Those of a kind about a person that still work, the oldest first.
+-- name: PersonLinks :many
+SELECT * FROM link
+WHERE user_id = @user_id AND user_id <> '' AND used_at = 0 AND kind = @kind AND until > @now ORDER BY n LIMIT @most;
+
 -- name: SwapLink :execrows
 UPDATE link SET used_at = @used_at, rev = rev + 1 WHERE id = @id AND rev = @rev;
 

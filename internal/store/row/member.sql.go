@@ -275,6 +275,62 @@ func (q *Queries) OpenLinks(ctx context.Context, arg OpenLinksParams) ([]Link, e
 	return items, nil
 }
 
+const personLinks = `-- name: PersonLinks :many
+SELECT n, id, kind, hash, email, language, user_id, merchant_id, role, made_by, created_at, until, used_at, rev FROM link
+WHERE user_id = $1 AND user_id <> '' AND used_at = 0 AND kind = $2 AND until > $3 ORDER BY n LIMIT $4
+`
+
+type PersonLinksParams struct {
+	UserID string
+	Kind   string
+	Now    int64
+	Most   int32
+}
+
+// Those of a kind about a person that still work, the oldest first.
+func (q *Queries) PersonLinks(ctx context.Context, arg PersonLinksParams) ([]Link, error) {
+	rows, err := q.db.QueryContext(ctx, personLinks,
+		arg.UserID,
+		arg.Kind,
+		arg.Now,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Link
+	for rows.Next() {
+		var i Link
+		if err := rows.Scan(
+			&i.N,
+			&i.ID,
+			&i.Kind,
+			&i.Hash,
+			&i.Email,
+			&i.Language,
+			&i.UserID,
+			&i.MerchantID,
+			&i.Role,
+			&i.MadeBy,
+			&i.CreatedAt,
+			&i.Until,
+			&i.UsedAt,
+			&i.Rev,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const pruneLinks = `-- name: PruneLinks :execrows
 DELETE FROM link WHERE n IN (SELECT l.n FROM link l WHERE l.until < $1 ORDER BY l.until LIMIT $2)
 `

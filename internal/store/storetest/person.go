@@ -215,7 +215,7 @@ func links(t *testing.T, s *suite) {
 		switch kind {
 		case payment.LinkInvite:
 			l.MerchantID, l.Role = m.ID, payment.Developer
-		case payment.LinkEmail, payment.LinkReset:
+		case payment.LinkEmail, payment.LinkUndo, payment.LinkReset:
 			l.UserID = u.ID
 		case payment.LinkSetup, payment.LinkSignUp:
 		}
@@ -238,6 +238,19 @@ func links(t *testing.T, s *suite) {
 	s.update(func(tx engine.Tx) error { return tx.SwapLink(invite) })
 	s.refused("used twice", payment.ErrConflict, func(tx engine.Tx) error { return tx.SwapLink(invite) })
 	same(t, "open links", open(), []payment.Link{})
+	of := func(u payment.ID, kind payment.LinkKind, limit int) []payment.Link {
+		return get(s, func(tx engine.Tx) ([]payment.Link, error) { return tx.PersonLinks(u, kind, limit) })
+	}
+	undo, second := all[4], all[4]
+	second.ID, second.Hash = makeID(50), digest("second")
+	s.update(func(tx engine.Tx) error { return tx.AddLink(second) })
+	same(t, "a person's links", of(u.ID, payment.LinkUndo, 9), []payment.Link{undo, second})
+	same(t, "the oldest of them", of(u.ID, payment.LinkUndo, 1), []payment.Link{undo})
+	same(t, "of another kind", of(u.ID, payment.LinkEmail, 9), all[3:4])
+	same(t, "nobody's links", of("", payment.LinkSignUp, 9), []payment.Link{})
+	undo.UsedAt = s.now
+	s.update(func(tx engine.Tx) error { return tx.SwapLink(undo) })
+	same(t, "what is left of them", of(u.ID, payment.LinkUndo, 9), []payment.Link{second})
 	var n int
 	s.update(func(tx engine.Tx) (err error) {
 		n, err = tx.PruneLinks(s.now.Add(2*time.Hour+time.Millisecond), 9)
