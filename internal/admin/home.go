@@ -135,6 +135,13 @@ func (d *door) needs(r *http.Request, v *visit, p *homePage) error {
 	if parked > 0 {
 		p.Attention = append(p.Attention, attention{Key: "need.parked", N: parked, URL: "/callbacks?pile=parked"})
 	}
+	lost, err := d.Office.Undelivered(r.Context(), v.Merchant.ID)
+	if err != nil {
+		return err
+	}
+	if lost > 0 {
+		p.Attention = append(p.Attention, attention{Key: "need.letters", N: lost, URL: "/team"})
+	}
 	reversed, err := d.Desk.InvoicePage(r.Context(), engine.InvoiceQuery{Merchant: v.Merchant.ID, Marks: payment.MarkReversed, Limit: engine.PageRows})
 	if err != nil {
 		return err

@@ -18,6 +18,10 @@ type housePage struct {
 	Waits        time.Duration // of the oldest callback that is due
 	Signer       string        // how it is; "" where nobody could be asked
 	SignerBroken bool
+	Mails        bool          // letters are sent
+	Parked       []engine.ParkedLetter
+	ParkedAll    int
+	ParkedMore   string
 	Rates        []rateLine
 	Merchants    []payment.Merchant
 	More         string
@@ -62,6 +66,9 @@ func (d *door) showHouse(w http.ResponseWriter, r *http.Request, v *visit, refus
 			p.Signer, p.SignerBroken = "", true
 			d.Log.WarnContext(r.Context(), "signer does not say how it is", "error", err)
 		}
+	}
+	if err := d.lettersOf(r, &p); err != nil {
+		return err
 	}
 	p.Rates = d.rates(r)
 	if p.Merchants, err = d.Desk.Merchants(r.Context(), payment.ID(r.URL.Query().Get("after"))); err != nil {

@@ -10,7 +10,7 @@ import (
 type teamPage struct {
 	frame
 	Team    []engine.Colleague
-	Invites []payment.Link
+	Invites []engine.Invitation
 	Roles   []payment.Role // that the person may give
 	Link    string         // of an invitation just made
 	Mails   bool
@@ -59,14 +59,30 @@ func (d *door) invite(w http.ResponseWriter, r *http.Request, v *visit) error {
 		return d.staffed(w, r, v, payment.Malformed("role", "choose a role"))
 	}
 	link, err := d.Office.Invite(r.Context(), v.By, r.PostForm.Get("email"), role)
-	if err != nil {
-		return d.staffed(w, r, v, err)
+	return d.invited(w, r, v, asked{link, err})
+}
+
+// inviteAgain puts a new invitation in the place of one, and shows its link.
+func (d *door) inviteAgain(w http.ResponseWriter, r *http.Request, v *visit) error {
+	link, err := d.Office.InviteAgain(r.Context(), v.By, payment.ID(r.PostForm.Get("id")))
+	return d.invited(w, r, v, asked{link, err})
+}
+
+// asked is what came of an invitation.
+type asked struct {
+	link string
+	err  error
+}
+
+func (d *door) invited(w http.ResponseWriter, r *http.Request, v *visit, a asked) error {
+	if a.err != nil {
+		return d.staffed(w, r, v, a.err)
 	}
 	p, err := d.teamPage(r, v)
 	if err != nil {
 		return err
 	}
-	p.Link, p.Form = link, nil
+	p.Link, p.Form = a.link, nil
 	return d.render(w, r, "team", p)
 }
 

@@ -93,38 +93,60 @@ func (o *Office) Invite(ctx context.Context, by By, email string, role payment.R
 		if err != nil {
 			return err
 		}
-		if err := mayTouch(by, role); err != nil {
-			return err
-		}
-		to := payment.User{Email: email, Language: by.User.Language}
-		if u, err := tx.UserByEmail(email); err == nil {
-			to.Language = u.Language
-			if _, err := tx.Member(by.Merchant.ID, u.ID); err == nil {
-				e := payment.Refuse(payment.Conflict, WordTaken, "this person is in the team already")
-				e.Field = "email"
-				return e
-			} else if !errors.Is(err, payment.ErrAbsent) {
-				return err
-			}
-		} else if !errors.Is(err, payment.ErrAbsent) {
-			return err
-		}
-		if err := roomFor(tx, by.Merchant.ID); err != nil {
-			return err
-		}
-		link, err = o.newLink(tx, payment.Link{
-			Kind: payment.LinkInvite, Email: email, Language: to.Language, MerchantID: by.Merchant.ID, Role: role, MadeBy: by.User.ID,
-		}, InviteFor)
+		link, err = o.invite(tx, by, email, role)
+		return err
+	})
+	return link, err
+}
+
+// InviteAgain puts a new invitation in the place of one that is open, for the same address and role: with a new link, as nobody knows
+// the old one any more, and a new letter. Errors: dead-link, and as Invite.
+func (o *Office) InviteAgain(ctx context.Context, by By, id payment.ID) (link string, err error) {
+	err = o.Store.Update(ctx, func(tx Tx) error {
+		by, l, err := openInvite(tx, by, id)
 		if err != nil {
 			return err
 		}
-		values := map[string]string{"link": link, "merchant": by.Merchant.Name, "by": by.User.Email}
-		if err := o.letter(tx, to, payment.MailInvite, values); err != nil {
+		if err := endInvite(tx, l); err != nil {
 			return err
 		}
-		return Record(tx, by, by.Merchant.ID, Act{Action: "member.invite", Subject: email, Data: map[string]any{"role": role}})
+		link, err = o.invite(tx, by, l.Email, l.Role)
+		return err
 	})
 	return link, err
+}
+
+func (o *Office) invite(tx Tx, by By, email string, role payment.Role) (link string, err error) {
+	if err := mayTouch(by, role); err != nil {
+		return "", err
+	}
+	to := payment.User{Email: email, Language: by.User.Language}
+	if u, err := tx.UserByEmail(email); err == nil {
+		to.Language = u.Language
+		if _, err := tx.Member(by.Merchant.ID, u.ID); err == nil {
+			e := payment.Refuse(payment.Conflict, WordTaken, "this person is in the team already")
+			e.Field = "email"
+			return "", e
+		} else if !errors.Is(err, payment.ErrAbsent) {
+			return "", err
+		}
+	} else if !errors.Is(err, payment.ErrAbsent) {
+		return "", err
+	}
+	if err := roomFor(tx, by.Merchant.ID); err != nil {
+		return "", err
+	}
+	link, err = o.newLink(tx, payment.Link{
+		Kind: payment.LinkInvite, Email: email, Language: to.Language, MerchantID: by.Merchant.ID, Role: role, MadeBy: by.User.ID,
+	}, InviteFor)
+	if err != nil {
+		return "", err
+	}
+	values := map[string]string{"link": link, "merchant": by.Merchant.Name, "by": by.User.Email}
+	if err := o.letter(tx, to, payment.MailInvite, values); err != nil {
+		return "", err
+	}
+	return link, Record(tx, by, by.Merchant.ID, Act{Action: "member.invite", Subject: email, Data: map[string]any{"role": role}})
 }
 
 func roomFor(tx Tx, merchant payment.ID) error {
@@ -142,26 +164,52 @@ func roomFor(tx Tx, merchant payment.ID) error {
 // TakeBack makes an invitation of the team dead. Error: dead-link.
 func (o *Office) TakeBack(ctx context.Context, by By, id payment.ID) error {
 	return o.Store.Update(ctx, func(tx Tx) error {
-		by, err := acting(tx, by)
+		by, l, err := openInvite(tx, by, id)
 		if err != nil {
 			return err
 		}
-		l, err := tx.Link(id)
-		if errors.Is(err, payment.ErrAbsent) || err == nil && (l.MerchantID != by.Merchant.ID || !l.Open(tx.Now())) {
-			return deadLink()
-		}
-		if err != nil {
-			return err
-		}
-		if err := mayTouch(by, l.Role); err != nil {
-			return err
-		}
-		l.UsedAt = tx.Now()
-		if err := tx.SwapLink(l); err != nil {
+		if err := endInvite(tx, l); err != nil {
 			return err
 		}
 		return Record(tx, by, by.Merchant.ID, Act{Action: "member.uninvite", Subject: l.Email})
 	})
+}
+
+// openInvite finds an invitation of the team that is still open, for who may take it back.
+func openInvite(tx Tx, by By, id payment.ID) (By, payment.Link, error) {
+	by, err := acting(tx, by)
+	if err != nil {
+		return by, payment.Link{}, err
+	}
+	l, err := tx.Link(id)
+	if errors.Is(err, payment.ErrAbsent) || err == nil && (l.MerchantID != by.Merchant.ID || !l.Open(tx.Now())) {
+		return by, l, deadLink()
+	}
+	if err != nil {
+		return by, l, err
+	}
+	return by, l, mayTouch(by, l.Role)
+}
+
+// endInvite makes an invitation dead, and its letter with it where that has not left yet.
+func endInvite(tx Tx, l payment.Link) error {
+	l.UsedAt = tx.Now()
+	if err := tx.SwapLink(l); err != nil {
+		return err
+	}
+	letters, err := tx.LinkMails(l.ID, Batch)
+	if err != nil {
+		return err
+	}
+	for _, m := range letters {
+		if m.State == payment.MailSent || m.LeaseUntil.After(tx.Now()) {
+			continue
+		}
+		if err := tx.RemoveMail(m); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func deadLink() error {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/pipe-pg/pipe/internal/payment"
@@ -224,9 +225,17 @@ func (o *Office) letter(tx Tx, to payment.User, kind payment.MailKind, values ma
 	if err != nil {
 		return fmt.Errorf("seal letter: %w", err)
 	}
-	return tx.AddMail(payment.Mail{
+	m := payment.Mail{
 		ID: tx.NewID(), To: to.Email, Language: to.Language, Kind: kind, Sealed: sealed, State: payment.MailOpen, CreatedAt: tx.Now(), DueAt: tx.Now(),
-	})
+	}
+	if token, ok := strings.CutPrefix(values["link"], o.URL+LinkPath); ok {
+		l, err := tx.LinkByHash(hashToken(token))
+		if err != nil {
+			return err
+		}
+		m.LinkID = l.ID
+	}
+	return tx.AddMail(m)
 }
 
 // TellOwners owes all owners of a merchant a letter, within the transaction of what it tells.

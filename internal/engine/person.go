@@ -93,6 +93,15 @@ type MailTx interface {
 	SwapMail(m payment.Mail, fence int64) error
 	// ClaimMails takes due open ones whose lease is over; each gets the lease and a raised fence.
 	ClaimMails(now time.Time, lease time.Duration, limit int) ([]payment.Mail, error)
+	// ParkedMails are those that were given up, with a smaller id than before ("": all), the newest first.
+	ParkedMails(before payment.ID, limit int) ([]payment.Mail, error)
+	// CountParkedMails counts those that were given up, CountUnreached those of them to one address, to a limit.
+	CountParkedMails(limit int) (int, error)
+	CountUnreached(to string, limit int) (int, error)
+	// LinkMails are those with a one-time link, the newest first.
+	LinkMails(link payment.ID, limit int) ([]payment.Mail, error)
+	// RemoveMail forgets one if nobody touched it since.
+	RemoveMail(m payment.Mail) error
 	// PruneMails forgets those that were done before t, at most limit, and tells how many.
 	PruneMails(t time.Time, limit int) (int, error)
 }

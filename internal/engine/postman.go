@@ -70,7 +70,7 @@ func (p *Postman) send(ctx context.Context, m payment.Mail) error {
 		case err == nil:
 			m.State, m.Sealed, m.DoneAt, m.Detail = payment.MailSent, nil, tx.Now(), ""
 		case errors.Is(err, payment.ErrUndeliverable), m.Attempts > len(pauses):
-			m.State, m.Sealed, m.DoneAt, m.Detail = payment.MailParked, nil, tx.Now(), clip(err.Error(), MaxMailDetail)
+			m.State, m.DoneAt, m.Detail = payment.MailParked, tx.Now(), clip(err.Error(), MaxMailDetail)
 			p.Log.ErrorContext(ctx, "letter is given up", "letter", m.ID, "kind", m.Kind, "tries", m.Attempts, "why", m.Detail)
 		default:
 			m.DueAt, m.Detail = tx.Now().Add(pauses[m.Attempts-1]), clip(err.Error(), MaxMailDetail)

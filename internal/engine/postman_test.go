@@ -87,7 +87,7 @@ func TestPostmanTries(t *testing.T) {
 		b.pass(time.Second)
 		b.must(p.Step(t.Context()))
 	}
-	if m := b.mail(id); m.State != payment.MailParked || m.Attempts != len(c.gone) || m.Attempts < 5 || len(m.Sealed) != 0 || m.Detail != "451 later" {
+	if m := b.mail(id); m.State != payment.MailParked || m.Attempts != len(c.gone) || m.Attempts < 5 || len(m.Sealed) == 0 || m.Detail != "451 later" {
 		t.Errorf("%d tries: %+v", len(c.gone), m)
 	}
 	c.err, c.gone = fmt.Errorf("550: %w", payment.ErrUndeliverable), nil

@@ -96,10 +96,18 @@ type Colleague struct {
 	payment.Member
 	Email, Name string
 	Factor      bool // has a second factor
+	Unreached   bool // a letter to their address was given up lately
+}
+
+// An Invitation is one that is open, and how far its letter came.
+type Invitation struct {
+	payment.Link
+	Letter payment.MailState // "": there is none, or it was forgotten
+	Tries  int               // in vain, of a letter that is open
 }
 
 // Team is a merchant's team and the invitations that are open.
-func (o *Office) Team(ctx context.Context, by By) (all []Colleague, invites []payment.Link, err error) {
+func (o *Office) Team(ctx context.Context, by By) (all []Colleague, invites []Invitation, err error) {
 	err = o.Store.View(ctx, func(tx Tx) error {
 		all = nil
 		members, err := tx.Members(by.Merchant.ID, "", MaxMembers)
@@ -115,12 +123,51 @@ func (o *Office) Team(ctx context.Context, by By) (all []Colleague, invites []pa
 			if err != nil {
 				return err
 			}
-			all = append(all, Colleague{m, u.Email, u.Name, u.HasFactor() || len(keys) > 0})
+			unreached, err := tx.CountUnreached(u.Email, 1)
+			if err != nil {
+				return err
+			}
+			all = append(all, Colleague{m, u.Email, u.Name, u.HasFactor() || len(keys) > 0, unreached > 0})
 		}
-		invites, err = tx.OpenLinks(by.Merchant.ID, MaxInvites)
+		invites, err = invitations(tx, by.Merchant.ID)
 		return err
 	})
 	return all, invites, err
+}
+
+func invitations(tx Tx, merchant payment.ID) ([]Invitation, error) {
+	open, err := tx.OpenLinks(merchant, MaxInvites)
+	if err != nil {
+		return nil, err
+	}
+	var all []Invitation
+	for _, l := range open {
+		letters, err := tx.LinkMails(l.ID, 1)
+		if err != nil {
+			return nil, err
+		}
+		i := Invitation{Link: l}
+		for _, m := range letters {
+			i.Letter, i.Tries = m.State, m.Attempts
+		}
+		all = append(all, i)
+	}
+	return all, nil
+}
+
+// Undelivered counts the open invitations of a merchant's team whose letters were given up.
+func (o *Office) Undelivered(ctx context.Context, merchant payment.ID) (n int, err error) {
+	err = o.Store.View(ctx, func(tx Tx) error {
+		n = 0
+		all, err := invitations(tx, merchant)
+		for _, i := range all {
+			if i.Letter == payment.MailParked {
+				n++
+			}
+		}
+		return err
+	})
+	return n, err
 }
 
 // mayTouch refuses what only owners may: anything about owners.

@@ -29,17 +29,18 @@ type MailState string
 const (
 	MailOpen   MailState = "open"
 	MailSent   MailState = "sent"
-	MailParked MailState = "parked" // given up
+	MailParked MailState = "parked" // given up: a person may have it tried again
 )
 
 // Mail is one letter owed to one address: the row is the job. What it says is sealed, because it may hold a link that works,
-// and wiped once it is sent.
+// and wiped once it is sent. One that was given up keeps it until it is forgotten, so that it can be tried again.
 type Mail struct {
 	ID         ID
 	To         string
 	Language   Language
 	Kind       MailKind
-	Sealed     []byte // JSON of the letter's values, sealed; empty once it is done
+	Sealed     []byte // JSON of the letter's values, sealed; empty once it is sent
+	LinkID     ID     // the one-time link in it, "" for none
 	State      MailState
 	Attempts   int
 	Detail     string // what the last server said, "" before

@@ -110,6 +110,8 @@ var scans = map[string]string{
 	"OldestDue":        "the first of an index",
 	"InvoiceCounts":    "counts its own bounded choice",
 	"CountCallbacks":   "counts its own bounded choice",
+	"CountParkedMails": "counts its own bounded choice",
+	"CountUnreached":   "counts its own bounded choice",
 }
 
 // No query leads through a whole table.

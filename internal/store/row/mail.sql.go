@@ -11,9 +11,9 @@ import (
 
 const addMail = `-- name: AddMail :exec
 INSERT INTO mail (
-    id, recipient, language, kind, sealed, state, attempts, detail, created_at, due_at, lease_until, fence, done_at
+    id, recipient, language, kind, sealed, state, attempts, detail, created_at, due_at, lease_until, fence, done_at, link_id
 ) VALUES (
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
 )
 `
 
@@ -31,6 +31,7 @@ type AddMailParams struct {
 	LeaseUntil int64
 	Fence      int64
 	DoneAt     int64
+	LinkID     string
 }
 
 func (q *Queries) AddMail(ctx context.Context, arg AddMailParams) error {
@@ -48,6 +49,7 @@ func (q *Queries) AddMail(ctx context.Context, arg AddMailParams) error {
 		arg.LeaseUntil,
 		arg.Fence,
 		arg.DoneAt,
+		arg.LinkID,
 	)
 	return err
 }
@@ -57,7 +59,7 @@ WITH locked AS MATERIALIZED (
     SELECT m.n FROM mail m WHERE m.state = 'open' AND m.due_at <= $2 AND m.lease_until <= $2
     ORDER BY m.due_at, m.n LIMIT $3 FOR UPDATE SKIP LOCKED
 )
-UPDATE mail SET lease_until = $1, fence = fence + 1 WHERE mail.n IN (SELECT n FROM locked) RETURNING n, id, recipient, language, kind, sealed, state, attempts, detail, created_at, due_at, lease_until, fence, done_at
+UPDATE mail SET lease_until = $1, fence = fence + 1 WHERE mail.n IN (SELECT n FROM locked) RETURNING n, id, recipient, language, kind, sealed, state, attempts, detail, created_at, due_at, lease_until, fence, done_at, link_id
 `
 
 type ClaimMailsParams struct {
@@ -90,6 +92,84 @@ func (q *Queries) ClaimMails(ctx context.Context, arg ClaimMailsParams) ([]Mail,
 			&i.LeaseUntil,
 			&i.Fence,
 			&i.DoneAt,
+			&i.LinkID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const countParkedMails = `-- name: CountParkedMails :one
+SELECT CAST(COUNT(*) AS BIGINT) AS letters FROM (SELECT 1 FROM mail m WHERE m.state = 'parked' LIMIT $1) d
+`
+
+func (q *Queries) CountParkedMails(ctx context.Context, most int32) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countParkedMails, most)
+	var letters int64
+	err := row.Scan(&letters)
+	return letters, err
+}
+
+const countUnreached = `-- name: CountUnreached :one
+SELECT CAST(COUNT(*) AS BIGINT) AS letters FROM (
+    SELECT 1 FROM mail m WHERE m.state = 'parked' AND m.recipient = $1 LIMIT $2
+) d
+`
+
+type CountUnreachedParams struct {
+	Recipient string
+	Most      int32
+}
+
+func (q *Queries) CountUnreached(ctx context.Context, arg CountUnreachedParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countUnreached, arg.Recipient, arg.Most)
+	var letters int64
+	err := row.Scan(&letters)
+	return letters, err
+}
+
+const linkMails = `-- name: LinkMails :many
+SELECT n, id, recipient, language, kind, sealed, state, attempts, detail, created_at, due_at, lease_until, fence, done_at, link_id FROM mail WHERE link_id = $1 AND link_id <> '' ORDER BY id DESC LIMIT $2
+`
+
+type LinkMailsParams struct {
+	LinkID string
+	Most   int32
+}
+
+func (q *Queries) LinkMails(ctx context.Context, arg LinkMailsParams) ([]Mail, error) {
+	rows, err := q.db.QueryContext(ctx, linkMails, arg.LinkID, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Mail
+	for rows.Next() {
+		var i Mail
+		if err := rows.Scan(
+			&i.N,
+			&i.ID,
+			&i.Recipient,
+			&i.Language,
+			&i.Kind,
+			&i.Sealed,
+			&i.State,
+			&i.Attempts,
+			&i.Detail,
+			&i.CreatedAt,
+			&i.DueAt,
+			&i.LeaseUntil,
+			&i.Fence,
+			&i.DoneAt,
+			&i.LinkID,
 		); err != nil {
 			return nil, err
 		}
@@ -105,7 +185,7 @@ func (q *Queries) ClaimMails(ctx context.Context, arg ClaimMailsParams) ([]Mail,
 }
 
 const mail = `-- name: Mail :one
-SELECT n, id, recipient, language, kind, sealed, state, attempts, detail, created_at, due_at, lease_until, fence, done_at FROM mail WHERE id = $1
+SELECT n, id, recipient, language, kind, sealed, state, attempts, detail, created_at, due_at, lease_until, fence, done_at, link_id FROM mail WHERE id = $1
 `
 
 func (q *Queries) Mail(ctx context.Context, id string) (Mail, error) {
@@ -126,8 +206,57 @@ func (q *Queries) Mail(ctx context.Context, id string) (Mail, error) {
 		&i.LeaseUntil,
 		&i.Fence,
 		&i.DoneAt,
+		&i.LinkID,
 	)
 	return i, err
+}
+
+const parkedMails = `-- name: ParkedMails :many
+SELECT n, id, recipient, language, kind, sealed, state, attempts, detail, created_at, due_at, lease_until, fence, done_at, link_id FROM mail WHERE state = 'parked' AND id < $1 ORDER BY id DESC LIMIT $2
+`
+
+type ParkedMailsParams struct {
+	Before string
+	Most   int32
+}
+
+func (q *Queries) ParkedMails(ctx context.Context, arg ParkedMailsParams) ([]Mail, error) {
+	rows, err := q.db.QueryContext(ctx, parkedMails, arg.Before, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Mail
+	for rows.Next() {
+		var i Mail
+		if err := rows.Scan(
+			&i.N,
+			&i.ID,
+			&i.Recipient,
+			&i.Language,
+			&i.Kind,
+			&i.Sealed,
+			&i.State,
+			&i.Attempts,
+			&i.Detail,
+			&i.CreatedAt,
+			&i.DueAt,
+			&i.LeaseUntil,
+			&i.Fence,
+			&i.DoneAt,
+			&i.LinkID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const pruneMails = `-- name: PruneMails :execrows
@@ -141,6 +270,23 @@ type PruneMailsParams struct {
 
 func (q *Queries) PruneMails(ctx context.Context, arg PruneMailsParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, pruneMails, arg.DoneAt, arg.Most)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const removeMail = `-- name: RemoveMail :execrows
+DELETE FROM mail WHERE id = $1 AND fence = $2
+`
+
+type RemoveMailParams struct {
+	ID    string
+	Fence int64
+}
+
+func (q *Queries) RemoveMail(ctx context.Context, arg RemoveMailParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, removeMail, arg.ID, arg.Fence)
 	if err != nil {
 		return 0, err
 	}

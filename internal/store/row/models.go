@@ -265,6 +265,7 @@ type Mail struct {
 	LeaseUntil int64
 	Fence      int64
 	DoneAt     int64
+	LinkID     string
 }
 
 type Member struct {

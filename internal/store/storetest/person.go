@@ -327,9 +327,53 @@ func mails(t *testing.T, s *suite) {
 	if n := len(claim(s.now.Add(2*time.Minute), 9)); n != 2 {
 		t.Errorf("claimed %d after the lease, want %d and %d", n, 1, future.Fence)
 	}
+	parkedMails(t, s, add)
 	var n int
 	s.update(func(tx engine.Tx) (err error) { n, err = tx.PruneMails(s.now.Add(time.Second), 9); return err })
-	if n != 1 {
-		t.Errorf("pruned %d mails, want 1", n)
+	if n != 2 {
+		t.Errorf("pruned %d mails, want 2", n)
 	}
+}
+
+func parkedMails(t *testing.T, s *suite, add func(int, time.Time) payment.Mail) {
+	var all []payment.Mail
+	for n := range 3 {
+		m := add(10+n, s.now.Add(time.Hour))
+		m.State, m.DoneAt, m.Detail = payment.MailParked, s.now, "550 그런 사람 없음"
+		s.update(func(tx engine.Tx) error { return tx.SwapMail(m, 0) })
+		m.Fence = 1
+		all = append(all, m)
+	}
+	parked := func(before payment.ID, limit int) []payment.Mail {
+		return get(s, func(tx engine.Tx) ([]payment.Mail, error) { return tx.ParkedMails(before, limit) })
+	}
+	count := func(to string, limit int) int {
+		return get(s, func(tx engine.Tx) (int, error) {
+			if to == "" {
+				return tx.CountParkedMails(limit)
+			}
+			return tx.CountUnreached(to, limit)
+		})
+	}
+	same(t, "the newest given up", parked("", 2), []payment.Mail{all[2], all[1]})
+	same(t, "older ones", parked(all[1].ID, 9), []payment.Mail{all[0]})
+	same(t, "counts", []int{count("", 9), count("", 2), count("a@shop.example", 9), count("a@shop.example", 1), count("b@shop.example", 9)}, []int{3, 2, 3, 1, 0})
+	linked := payment.Mail{
+		ID: makeID(20), To: "b@shop.example", Language: payment.Korean, Kind: payment.MailInvite, Sealed: []byte{1}, State: payment.MailOpen, CreatedAt: s.now,
+		DueAt: s.now.Add(time.Hour), LinkID: makeID(5),
+	}
+	s.update(func(tx engine.Tx) error { return tx.AddMail(linked) })
+	of := func(link payment.ID, limit int) []payment.Mail {
+		return get(s, func(tx engine.Tx) ([]payment.Mail, error) { return tx.LinkMails(link, limit) })
+	}
+	same(t, "with a link", of(makeID(5), 9), []payment.Mail{linked})
+	same(t, "at most none", of(makeID(5), 0), []payment.Mail{})
+	same(t, "without a link", of("", 9), []payment.Mail{})
+	s.refused("removing an old fence", payment.ErrConflict, func(tx engine.Tx) error { m := all[2]; m.Fence--; return tx.RemoveMail(m) })
+	s.update(func(tx engine.Tx) error { return tx.RemoveMail(all[2]) })
+	same(t, "one less", parked("", 9), []payment.Mail{all[1], all[0]})
+	again := all[1]
+	again.State, again.DoneAt, again.Attempts = payment.MailOpen, time.Time{}, 0
+	s.update(func(tx engine.Tx) error { return tx.SwapMail(again, again.Fence) })
+	same(t, "one tried again", parked("", 9), []payment.Mail{all[0]})
 }
