@@ -43,9 +43,11 @@ hit
 finish A asked ; refunded A 2 3`, "bump": stuck, "bumped": stuck, "void": dear, "voided": dear}
 }
 
-// What a crash goes through, unless its step has a scene of its own: in a refund, and in a settlement.
+// What a crash goes through, unless its step has a scene of its own: in a refund, and in a settlement. The settlement that the
+// refund replaces rests before, so that the crash is the refund's.
 const ordinary = `
 pay A 100% ; mine COIN 12 ; expect A 2/1
+owes A settlement waiting/time
 crash STEP
 refund A
 hit
@@ -135,7 +137,17 @@ func (s *story) hit([]string) error {
 	}
 	s.armed = false
 	s.start()
-	return s.afterStart()
+	if err := s.afterStart(); err != nil || s.unanswered == nil {
+		return err
+	}
+	i := s.unanswered
+	s.unanswered = nil
+	// As a shop does that got no answer: the request may have been taken or not.
+	code, data, err := s.askRefund(i)
+	if err == nil && code != "1" && code != "4090" {
+		err = fmt.Errorf("the refund asked again answers %s: %v", code, data)
+	}
+	return err
 }
 
 // crashArgs let stuck payouts be replaced soon, and give the signer a fee to refuse that the payer would take.

@@ -133,6 +133,7 @@ func (s *story) refund(args []string) error {
 	}
 	code, data, err := s.askRefund(s.invoices[args[0]])
 	if err != nil {
+		s.unanswered = s.invoices[args[0]]
 		return s.unlessHit(err)
 	}
 	if code != want {

@@ -184,6 +184,8 @@ type story struct {
 	answer   []string // what the shop was told to answer, which it forgets when killed
 	away     away
 	armed    bool // a crash is armed
+	// unanswered is the invoice whose refund was asked for when the process ended under the request; nil without one
+	unanswered *invoice
 }
 
 type invoice struct {
