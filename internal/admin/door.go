@@ -39,6 +39,10 @@ type Options struct {
 	Settings func() []Setting
 	// Explain puts a callback's verdict into words of a language (en, ko); nil: the verdict's own word.
 	Explain func(verdict, language string) string
+	// PublicURL is what shops call the API, no path; "": no calls are shown. Statement prints an invoice as invoice/get does; nil: it is
+	// not shown so.
+	PublicURL string
+	Statement func(fields []payment.Field) ([]byte, error)
 	// Explorers show transactions to people, by network: URLs with {txid}.
 	Explorers map[money.Network]string
 	URL       string // where people reach the admin: scheme and host, no path

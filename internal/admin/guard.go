@@ -55,6 +55,8 @@ func readForm(w http.ResponseWriter, r *http.Request, rt route) error {
 	limit := int64(web.MaxForm)
 	if strings.HasPrefix(rt.path, "/applications/{id}/") {
 		limit = MaxApplicationForm
+	} else if strings.HasSuffix(rt.path, "/notes") {
+		limit = MaxNoteForm
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
 	var err error

@@ -15,6 +15,8 @@ const (
 	DeviceFor = 180 * 24 * time.Hour
 	// MaxApplicationForm bounds the forms of an application, in bytes: a logo, or all web service URLs.
 	MaxApplicationForm = 96 << 10
+	// MaxNoteForm bounds the form of a note, in bytes: engine.MaxNote characters of four bytes, each written as three.
+	MaxNoteForm = 16 << 10
 	// MaxNext bounds the address that a log-in leads back to, in bytes.
 	MaxNext = 1024
 	// MaxExport bounds the rows of a file, ExportPage those read at a time, ExportStep the time that each reading and writing

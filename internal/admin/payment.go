@@ -25,6 +25,9 @@ type paymentsPage struct {
 	Coins    []money.Currency
 	Older    string
 	Exports  []export
+	Views    []savedView
+	Query    string // what a view of this list would keep; "": nothing is chosen
+	Kept     bool   // there is a view of it
 }
 
 // A count is how many invoices have a status, and where they are listed.
@@ -77,11 +80,15 @@ func (f frame) CallbackClass(s payment.CallbackState) string {
 
 // payments lists what shops asked for, the newest first.
 func (d *door) payments(w http.ResponseWriter, r *http.Request, v *visit) error {
-	p := paymentsPage{
-		frame: d.frame(r, v, "payments.title"), Asked: r.URL.Query(), Marks: marks(), Coins: d.coins(),
-		Statuses: []payment.Status{payment.Waiting, payment.Paid, payment.Expired, payment.Refunded},
+	return d.listPayments(w, r, v, paymentsPage{frame: d.frame(r, v, "payments.title"), Asked: r.URL.Query()})
+}
+
+func (d *door) listPayments(w http.ResponseWriter, r *http.Request, v *visit, p paymentsPage) (err error) {
+	p.Marks, p.Coins = marks(), d.coins()
+	p.Statuses = []payment.Status{payment.Waiting, payment.Paid, payment.Expired, payment.Refunded}
+	if err := d.savedViews(r, v, &p); err != nil {
+		return err
 	}
-	var err error
 	if p.Apps, err = d.Desk.MerchantApplications(r.Context(), v.Merchant.ID); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -18,6 +19,8 @@ type storyPage struct {
 	engine.Story
 	Moments   []moment
 	CanRefund bool
+	Curls     []curl
+	JSON      string // as invoice/get prints it
 }
 
 // A moment is something that happened. Who is a key of the texts, or a person's address as it is.
@@ -32,14 +35,25 @@ type moment struct {
 
 // invoice shows one payment.
 func (d *door) invoice(w http.ResponseWriter, r *http.Request, v *visit) error {
+	return d.showStory(w, r, v, nil)
+}
+
+// showStory renders the payment that the path names; with changes what is shown.
+func (d *door) showStory(w http.ResponseWriter, r *http.Request, v *visit, with func(*storyPage)) error {
 	s, err := d.Desk.Story(r.Context(), v.Merchant.ID, payment.ID(r.PathValue("id")))
 	if err != nil {
 		return err
 	}
 	p := storyPage{frame: d.frame(r, v, "story.title"), Story: s}
-	p.Moments = d.moments(v, s)
+	p.Moments, p.Curls = d.moments(v, s), d.curls(s)
+	if p.JSON, err = d.printed(s); err != nil {
+		return err
+	}
 	_, err = d.Desk.RefundCost(r.Context(), v.Merchant.ID, s.Invoice.ID)
 	p.CanRefund = err == nil && v.May(payment.MayRefund)
+	if with != nil {
+		with(&p)
+	}
 	return d.render(w, r, "story", p)
 }
 
@@ -59,17 +73,36 @@ func (d *door) moments(v *visit, s engine.Story) []moment {
 	for _, c := range s.Callbacks {
 		all = append(all, t.callback(c)...)
 	}
+	kept := map[string]bool{}
+	for _, n := range s.Notes {
+		kept[string(n.ID)] = true
+		all = append(all, moment{At: n.CreatedAt, Who: n.Author, What: t.Say("story.note"), Lines: strings.Split(n.Text, "\n")})
+	}
 	for _, r := range s.Records {
+		if r.Action == engine.ActNote && kept[noteOf(r)] {
+			continue // the note tells it
+		}
 		all = append(all, moment{At: r.At, Who: r.Actor, What: t.Say("story.act." + actKey(r.Action)), Lines: []string{r.IP}})
 	}
 	slices.SortStableFunc(all, func(a, b moment) int { return a.At.Compare(b.At) })
 	return all
 }
 
+// noteOf is the note that a record of the audit log speaks of.
+func noteOf(r payment.AuditRecord) string {
+	var data struct {
+		Note string `json:"note"`
+	}
+	if err := json.Unmarshal([]byte(r.Data), &data); err != nil {
+		return ""
+	}
+	return data.Note
+}
+
 // actKey is how the texts call an act of the audit log.
 func actKey(action string) string {
 	switch action {
-	case "refund.ask", "callback.resend":
+	case "refund.ask", "callback.resend", engine.ActNote, "note.remove":
 		return action
 	}
 	return "other"

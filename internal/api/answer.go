@@ -22,6 +22,13 @@ type answer struct {
 // success is the answer with code 1.
 func success(data any) answer { return answer{http.StatusOK, 1, "success", data} }
 
+// Print is what invoice/get answers of an invoice with these fields.
+func Print(fields []payment.Field) ([]byte, error) {
+	var b bytes.Buffer
+	err := writeJSON(&b, success(statement(fields)))
+	return b.Bytes(), err
+}
+
 // A statement prints its fields in their order, numbers as the text they are, so that no amount passes through a float.
 type statement []payment.Field
 

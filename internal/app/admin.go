@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/pipe-pg/pipe/internal/admin"
+	"github.com/pipe-pg/pipe/internal/api"
 	"github.com/pipe-pg/pipe/internal/chain"
 	"github.com/pipe-pg/pipe/internal/engine"
 	"github.com/pipe-pg/pipe/internal/passkey"
@@ -67,6 +68,7 @@ func (a *App) openAdmin(peers web.Peers) (err error) {
 	a.admin, err = admin.New(admin.Options{
 		Integrator: apps, Signer: a.signerState(), Settings: a.Config.inForce,
 		Office: a.Office, Desk: a.Desk, URL: a.Office.URL, Peers: peers, Log: a.log, Sandbox: a.sandbox(), Explorers: explorers(),
+		PublicURL: strings.TrimSuffix(a.Config.PublicURL, "/"), Statement: api.Print,
 		Explain: func(verdict, language string) string { return webhook.Verdict(verdict).Explain(language) },
 	})
 	return err

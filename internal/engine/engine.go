@@ -47,6 +47,8 @@ type Tx interface {
 	VersionTx
 	CoinTx
 	EventTx
+	NoteTx
+	SavedViewTx
 	CallbackTx
 	IdempotencyTx
 

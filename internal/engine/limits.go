@@ -163,6 +163,14 @@ const (
 	MaxSecrets   = 4
 	// MaxStory bounds the events, the callbacks, the tries of each and the acts that the story of one invoice tells.
 	MaxStory = 500
+	// MaxNotes bounds the notes to one invoice, MaxNote each, in characters. Choices.
+	MaxNotes = 100
+	MaxNote  = 1_000
+	// MaxViews bounds the views that a person saves at a merchant, MaxViewName the name of each, in characters, MaxViewQuery its filters, in
+	// bytes. Choices.
+	MaxViews     = 20
+	MaxViewName  = 60
+	MaxViewQuery = 1_000
 	// MaxPrices bounds the different prices by day and coin that a chart adds up, MaxRiskPages the pages of Batch accounts that the
 	// operator's page adds up, MaxReason why payouts are halted, in characters. Choices.
 	MaxPrices    = 50_000

@@ -17,6 +17,7 @@ type Story struct {
 	Events      []payment.Event          // the oldest first
 	Callbacks   []ToldStory              // the oldest first
 	Records     []payment.AuditRecord    // of what people did to it, the newest first
+	Notes       []payment.Note           // the oldest first
 	Tips        map[money.Network]uint64 // heights of the nodes' newest blocks
 	Now         time.Time
 }
@@ -66,6 +67,9 @@ func (d *Desk) Story(ctx context.Context, merchant, id payment.ID) (s Story, err
 				return err
 			}
 			s.Tips[n.Network] = state.Height
+		}
+		if s.Notes, err = tx.Notes(id, MaxNotes); err != nil {
+			return err
 		}
 		s.Records, err = tx.AuditRecords(merchant, string(id), math.MaxInt64, MaxStory)
 		return err

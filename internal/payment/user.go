@@ -163,6 +163,7 @@ type Permission string
 const (
 	MayLook      Permission = "look"      // see and export
 	MayCall      Permission = "call"      // test calls, resends, sandbox
+	MayNote      Permission = "note"      // notes to payments
 	MayRefund    Permission = "refund"    // refunds
 	MayIntegrate Permission = "integrate" // keys, URLs, IPs, callbacks
 	MayGovern    Permission = "policy"    // policies
@@ -173,16 +174,16 @@ const (
 
 // Permissions are all permissions of members.
 func Permissions() []Permission {
-	return []Permission{MayLook, MayCall, MayRefund, MayIntegrate, MayGovern, MayStaff, MaySpend, MayCrown}
+	return []Permission{MayLook, MayCall, MayNote, MayRefund, MayIntegrate, MayGovern, MayStaff, MaySpend, MayCrown}
 }
 
 // may is what each role may do.
 var may = map[Role][]Permission{
 	Viewer:    {MayLook},
-	Support:   {MayLook, MayCall, MayRefund},
-	Developer: {MayLook, MayCall, MayIntegrate},
-	Admin:     {MayLook, MayCall, MayRefund, MayIntegrate, MayGovern, MayStaff},
-	Owner:     {MayLook, MayCall, MayRefund, MayIntegrate, MayGovern, MayStaff, MaySpend, MayCrown},
+	Support:   {MayLook, MayCall, MayNote, MayRefund},
+	Developer: {MayLook, MayCall, MayNote, MayIntegrate},
+	Admin:     {MayLook, MayCall, MayNote, MayRefund, MayIntegrate, MayGovern, MayStaff},
+	Owner:     {MayLook, MayCall, MayNote, MayRefund, MayIntegrate, MayGovern, MayStaff, MaySpend, MayCrown},
 }
 
 // May tells whether a role may do something. An unknown role may nothing.

@@ -297,6 +297,16 @@ type NetworkState struct {
 	Rev          int64
 }
 
+type Note struct {
+	N         int64
+	ID        string
+	InvoiceID string
+	AuthorID  string
+	Author    string
+	Text      string
+	CreatedAt int64
+}
+
 type Payout struct {
 	N             int64
 	ID            string
@@ -373,6 +383,16 @@ type Quote struct {
 	Exchange      bool
 	CreatedAt     int64
 	Deadline      int64
+}
+
+type SavedView struct {
+	N          int64
+	ID         string
+	UserID     string
+	MerchantID string
+	Name       string
+	Query      string
+	CreatedAt  int64
 }
 
 type SchemaRule struct {
