@@ -3,7 +3,6 @@ package admin
 import (
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pipe-pg/pipe/internal/engine"
@@ -28,12 +27,10 @@ type step struct {
 	URL  string // where it is done
 }
 
-// An attention is something that waits for a person.
+// An attention is something that waits for a person, and where they look at it.
 type attention struct {
-	Key  string
-	N    int
-	Hold payment.Hold // of a payout: why it waits, and so who can end it
-	URL  string
+	engine.Attention
+	URL string
 }
 
 // periods are the days that the chart can show.
@@ -128,68 +125,48 @@ func (d *door) receives(r *http.Request, v *visit, apps []payment.Application) b
 
 // needs finds what waits for a person. What is resolved is not found any more.
 func (d *door) needs(r *http.Request, v *visit, p *homePage) error {
-	parked, err := d.Desk.Stuck(r.Context(), v.Merchant.ID)
+	all, err := d.Desk.Attention(r.Context(), v.Merchant.ID)
 	if err != nil {
 		return err
-	}
-	if parked > 0 {
-		p.Attention = append(p.Attention, attention{Key: "need.parked", N: parked, URL: "/callbacks?pile=parked"})
 	}
 	lost, err := d.Office.Undelivered(r.Context(), v.Merchant.ID)
 	if err != nil {
 		return err
 	}
 	if lost > 0 {
-		p.Attention = append(p.Attention, attention{Key: "need.letters", N: lost, URL: "/team"})
+		all = append(all, engine.Attention{Need: engine.NeedLetters, N: lost})
 	}
-	reversed, err := d.Desk.InvoicePage(r.Context(), engine.InvoiceQuery{Merchant: v.Merchant.ID, Marks: payment.MarkReversed, Limit: engine.PageRows})
-	if err != nil {
-		return err
+	for _, a := range all {
+		p.Attention = append(p.Attention, attention{a, needPlace(a)})
 	}
-	if len(reversed) > 0 {
-		a := attention{Key: "need.reversed", N: len(reversed), URL: "/payments?mark=reversed"}
-		if len(reversed) == 1 {
-			a.URL = "/payments/" + string(reversed[0].ID)
-		}
-		p.Attention = append(p.Attention, a)
-	}
-	owed, err := d.Desk.Owed(r.Context(), v.Merchant.ID)
-	if err != nil {
-		return err
-	}
-	p.Attention = append(p.Attention, held(owed)...)
 	return nil
 }
 
-// held are payouts that wait for a person, counted by why. What time and the chain end by themselves is left out.
-func held(owed []payment.Payout) []attention {
-	var all []attention
-	for _, x := range owed {
-		key := "need.payout"
-		if x.Kind.IsRefund() {
-			key = "need.refund"
-		}
-		switch x.Held {
-		case payment.HoldAddress, payment.HoldApproval, payment.HoldRefused, payment.HoldHalted, payment.HoldNode, payment.HoldSigner,
-			payment.HoldCeiling, payment.HoldReversed, payment.HoldFee:
-		case payment.HoldNone, payment.HoldDepth, payment.HoldTime, payment.HoldThreshold, payment.HoldDelay, payment.HoldGather, payment.HoldBusy:
-			continue
-		default:
-			continue
-		}
-		at := slices.IndexFunc(all, func(a attention) bool { return a.Key == key && a.Hold == x.Held })
-		if at < 0 {
-			all = append(all, attention{Key: key, Hold: x.Held})
-			at = len(all) - 1
-		}
-		all[at].N++
-		if x.InvoiceID != "" && all[at].N == 1 {
-			all[at].URL = "/payments/" + string(x.InvoiceID)
-		} else if all[at].N > 1 && strings.HasPrefix(all[at].URL, "/payments/") {
-			all[at].URL = "/payments"
-		}
+// needPlace is where somebody looks at what waits.
+func needPlace(a engine.Attention) string {
+	if a.Invoice != "" {
+		return "/payments/" + string(a.Invoice)
 	}
-	return all
+	switch a.Need {
+	case engine.NeedPartial:
+		return "/payments?mark=short&status=3"
+	case engine.NeedLate:
+		return "/payments?mark=late&status=3"
+	case engine.NeedReversed:
+		return "/payments?mark=reversed"
+	case engine.NeedParked:
+		return "/callbacks?pile=parked"
+	case engine.NeedFailed, engine.NeedFloat, engine.NeedExcess, engine.NeedAddress, engine.NeedRefund:
+		return "/refunds"
+	case engine.NeedSettlement:
+		return "/settlements"
+	case engine.NeedPayout:
+		return "/wallet"
+	case engine.NeedLetters:
+		return "/team"
+	case engine.NeedWrong:
+	}
+	return "/payments"
 }
 
 type merchantsPage struct {

@@ -18,7 +18,7 @@ type housePage struct {
 	Waits        time.Duration // of the oldest callback that is due
 	Signer       string        // how it is; "" where nobody could be asked
 	SignerBroken bool
-	Mails        bool          // letters are sent
+	Mails        bool // letters are sent
 	Parked       []engine.ParkedLetter
 	ParkedAll    int
 	ParkedMore   string

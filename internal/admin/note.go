@@ -33,3 +33,12 @@ func (d *door) noted(w http.ResponseWriter, r *http.Request, v *visit, err error
 func (p storyPage) Removable(n payment.Note) bool {
 	return p.May(string(payment.MayNote)) && (n.AuthorID == p.By.User.ID || p.May(string(payment.MayStaff)))
 }
+
+// handled notes that somebody dealt with what a payment needed.
+func (d *door) handled(w http.ResponseWriter, r *http.Request, v *visit) error {
+	err := d.Desk.Handle(r.Context(), v.By, payment.ID(r.PathValue("id")))
+	if err != nil {
+		return d.noted(w, r, v, err)
+	}
+	return done(w, r, "/payments/"+r.PathValue("id"), "handled")
+}

@@ -91,6 +91,7 @@ func (d *door) inside() []route {
 		{get, "/payments/{id}/json", payment.MayLook, false, d.invoiceJSON},
 		{post, "/payments/{id}/notes", payment.MayNote, false, d.addNote},
 		{post, "/payments/{id}/notes/remove", payment.MayNote, false, d.removeNote},
+		{post, "/payments/{id}/handled", payment.MayNote, false, d.handled},
 		{post, "/payments/views/add", payment.MayLook, false, d.saveView},
 		{post, "/payments/views/rename", payment.MayLook, false, d.renameView},
 		{post, "/payments/views/remove", payment.MayLook, false, d.removeView},

@@ -73,6 +73,9 @@ func (d *door) moments(v *visit, s engine.Story) []moment {
 	for _, c := range s.Callbacks {
 		all = append(all, t.callback(c)...)
 	}
+	for _, w := range s.Wrong {
+		all = append(all, moment{At: w.SeenAt, Who: t.Say("story.who.payer"), What: t.Say("story.wrong"), Class: "bad", TxID: w.TxID, Link: d.explorer(w.Network, w.TxID)})
+	}
 	kept := map[string]bool{}
 	for _, n := range s.Notes {
 		kept[string(n.ID)] = true
@@ -102,7 +105,7 @@ func noteOf(r payment.AuditRecord) string {
 // actKey is how the texts call an act of the audit log.
 func actKey(action string) string {
 	switch action {
-	case "refund.ask", "callback.resend", engine.ActNote, "note.remove":
+	case "refund.ask", "callback.resend", engine.ActNote, "note.remove", "need.handled":
 		return action
 	}
 	return "other"

@@ -45,7 +45,7 @@ func TestTexts(t *testing.T) {
 		if !ko.Has(key) {
 			t.Errorf("no Korean %q", key)
 		}
-		made := regexp.MustCompile(`^(error|done|role|nav|link\.(title|do)|payment\.(status|mark)|callback\.(pile|state|refund)|deposit\.state|story\.(act|event)|payout\.(kind|state)|hold|letters\.kind)\.|^policy\.[a-z]+\.help$|^lang\.name$|^link\.(email|undo)$`).MatchString(key)
+		made := regexp.MustCompile(`^(error|done|role|nav|link\.(title|do)|payment\.(status|mark)|callback\.(pile|state|refund)|deposit\.state|story\.(act|event)|payout\.(kind|state)|hold|letters\.kind|need|one)\.|^policy\.[a-z]+\.help$|^lang\.name$|^link\.(email|undo)$`).MatchString(key)
 		if !made && !strings.Contains(said, `"`+key+`"`) {
 			t.Errorf("nobody says %q", key)
 		}

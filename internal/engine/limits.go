@@ -163,6 +163,9 @@ const (
 	MaxSecrets   = 4
 	// MaxStory bounds the events, the callbacks, the tries of each and the acts that the story of one invoice tells.
 	MaxStory = 500
+	// StuckAfter is how long coins may be on their way before somebody should look. A choice: blocks come, and fees are raised, within
+	// hours.
+	StuckAfter = 6 * time.Hour
 	// MaxNotes bounds the notes to one invoice, MaxNote each, in characters. Choices.
 	MaxNotes = 100
 	MaxNote  = 1_000

@@ -66,7 +66,8 @@ func ParseTxID(text string) (digits string, prefixed, ok bool) {
 	return digits, prefixed, ok
 }
 
-// LookUp tells what is known of a transaction that the payer of an invoice says was sent. It changes nothing. Errors:
+// LookUp tells what is known of a transaction that the payer of an invoice says was sent. It changes nothing, but that a token that
+// came to the invoice's address is noted for the shop. Errors:
 // no-such-invoice, malformed with the field txid where it is no transaction id of this invoice's coins.
 func (d *Desk) LookUp(ctx context.Context, id payment.ID, text string) (Traced, error) {
 	digits, prefixed, ok := ParseTxID(text)
@@ -100,7 +101,22 @@ func (d *Desk) LookUp(ctx context.Context, id payment.ID, text string) (Traced, 
 	if best.Trace == "" {
 		return Traced{}, malformed
 	}
-	return best, nil
+	if best.Trace == TraceToken {
+		err = d.noteWrong(ctx, v.Invoice, best)
+	}
+	return best, err
+}
+
+// noteWrong notes a token that came in the place of coins, once.
+func (d *Desk) noteWrong(ctx context.Context, i payment.Invoice, s Traced) error {
+	return d.Store.Update(ctx, func(tx Tx) error {
+		noted, err := tx.InvoiceWrongCoins(i.ID, MaxStory)
+		if err != nil || len(noted) >= MaxStory {
+			return err
+		}
+		_, err = tx.AddWrongCoin(WrongCoin{i.ID, i.MerchantID, s.Network, s.TxID, tx.Now()})
+		return err
+	})
 }
 
 // worth orders what two networks say of one id: what is known before what is not.

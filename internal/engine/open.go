@@ -379,7 +379,7 @@ func (p *Payer) owed(tx Tx, f payment.Facts, a payment.Assessment, x payment.Pay
 	if cost, err := gatherCost(tx, x); err != nil || !have.Add(cost).Less(owed) {
 		return have, wallet, "", err // it had enough, and gathering cost its fees
 	}
-	return owed, "", fmt.Sprintf("the deposit was settled already, and the PIPE wallet holds %s of the %s needed", have, owed), nil
+	return owed, "", fmt.Sprintf(floatReason+"%s of the %s needed", have, owed), nil
 }
 
 // clear gives up what else would take an invoice's coins while the shop's refund waits for all of them: a settlement or a

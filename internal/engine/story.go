@@ -18,6 +18,8 @@ type Story struct {
 	Callbacks   []ToldStory              // the oldest first
 	Records     []payment.AuditRecord    // of what people did to it, the newest first
 	Notes       []payment.Note           // the oldest first
+	Wrong       []WrongCoin              // the oldest first
+	Needs       []Need                   // what it needs of a person now
 	Tips        map[money.Network]uint64 // heights of the nodes' newest blocks
 	Now         time.Time
 }
@@ -69,6 +71,12 @@ func (d *Desk) Story(ctx context.Context, merchant, id payment.ID) (s Story, err
 			s.Tips[n.Network] = state.Height
 		}
 		if s.Notes, err = tx.Notes(id, MaxNotes); err != nil {
+			return err
+		}
+		if s.Wrong, err = tx.InvoiceWrongCoins(id, MaxStory); err != nil {
+			return err
+		}
+		if s.Needs, err = needs(tx, s.Facts, s.Wrong); err != nil {
 			return err
 		}
 		s.Records, err = tx.AuditRecords(merchant, string(id), math.MaxInt64, MaxStory)

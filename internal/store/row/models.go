@@ -189,6 +189,11 @@ type Halt struct {
 	Rev    int64
 }
 
+type Handled struct {
+	InvoiceID string
+	HandledAt int64
+}
+
 type Idempotency struct {
 	N             int64
 	ApplicationID string
@@ -480,4 +485,13 @@ type Version struct {
 	Shares   string
 	MadeAt   int64
 	SentAt   int64
+}
+
+type WrongCoin struct {
+	N          int64
+	InvoiceID  string
+	MerchantID string
+	Network    string
+	TxID       string
+	SeenAt     int64
 }

@@ -48,7 +48,7 @@ func Run(t *testing.T, open Open) {
 		{"users", users}, {"credentials", credentials}, {"sessions", sessions}, {"challenges", challenges}, {"members", members},
 		{"links", links}, {"audit records", auditRecords}, {"mails", mails},
 		{"invoice lists", invoiceLists}, {"searches", searches}, {"callback lists", callbackLists}, {"moves", moves},
-		{"notes", notes}, {"saved views", savedViews},
+		{"notes", notes}, {"saved views", savedViews}, {"attention", attention},
 		{"paid prices", paidPrices}, {"owed payouts", owedPayouts},
 		{"rollback", rollback}, {"retry", retry}, {"broken", broken}, {"view", view}, {"ids", ids}, {"cancelled", cancelled},
 		{"crowd", crowd}, {"counter", counter}, {"workers", workers}, {"skew", skew},
