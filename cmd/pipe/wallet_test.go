@@ -220,7 +220,7 @@ func TestAddKey(t *testing.T) {
 	d.json(&a, "app", "add", string(m.ID), "--name", "A")
 	var made map[string]string
 	d.json(&made, "app", "add-key", string(a.ID), "--no-refund")
-	if !strings.HasPrefix(made["api_key"], engine.KeyPrefix) || made["api_key"] == a.APIKey {
+	if !strings.HasPrefix(made["api_key"], engine.KeyTest) || made["api_key"] == a.APIKey {
 		t.Errorf("key %v", made)
 	}
 	d.with(func(tx engine.Tx) error {

@@ -77,7 +77,7 @@ func (noRates) Price(context.Context, money.Currency, money.Currency) (payment.P
 	return payment.Price{}, payment.Refuse(payment.Unavailable, payment.WordNoRate, "none")
 }
 
-var keyText = regexp.MustCompile(`pipe_live_[0-9a-f]{72}`)
+var keyText = regexp.MustCompile(`pipe_(?:live|test)_[0-9a-f]{72}`)
 
 // addOne makes an application as the owner does, and is its path and first key.
 func (b *browser) addOne() (path, key string) {

@@ -3,10 +3,12 @@ package admin
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/pipe-pg/pipe/internal/engine"
+	"github.com/pipe-pg/pipe/internal/payment"
 )
 
 // cookies are those that the browser keeps for the admin.
@@ -164,5 +166,41 @@ func TestNext(t *testing.T) {
 		if got := localPath(next); got != want {
 			t.Errorf("%q leads to %q, not %q", next, got, want)
 		}
+	}
+}
+
+// TestA8Banner: on a server whose coins have no worth every page says so in words and in colour, in both languages; on another none does.
+func TestA8Banner(t *testing.T) {
+	test, live := newRig(t, withNets(newList()), func(o *Options) { o.Sandbox = true }), newRig(t, withNets(newList()))
+	css := test.browser().get(regexp.MustCompile(`/static/admin\.[0-9a-f]+\.css`).FindString(test.browser().get("/login").body)).body
+	if !regexp.MustCompile(`\.sandbox\{[^}]*background:#[0-9a-f]{6};color:#fff`).MatchString(css) {
+		t.Error("the banner has no colour of its own")
+	}
+	pages := 0
+	for _, rt := range (&door{}).routes() {
+		if rt.method != http.MethodGet || strings.Contains(rt.path, "{id}") || strings.Contains(rt.path, ".csv") {
+			continue
+		}
+		path := strings.NewReplacer("{$}", "", "{token}", "x").Replace(rt.path)
+		for lang, text := range map[string]string{"en": "TEST MODE. The coins here have no value.", "ko": "테스트 모드"} {
+			for g, want := range map[*rig]bool{test: true, live: false} {
+				b := g.browser()
+				if rt.needs != anybody {
+					b.login(ownerEmail)
+					b.language(map[string]payment.Language{"en": payment.English, "ko": payment.Korean}[lang])
+				}
+				a := b.get(path + "?lang=" + lang)
+				if a.code == http.StatusSeeOther {
+					continue
+				}
+				pages++
+				if strings.Contains(a.body, `<div class="sandbox">`) != want || strings.Contains(a.body, text) != want {
+					t.Errorf("%s in %s: banner wanted %t: %s", path, lang, want, a.body)
+				}
+			}
+		}
+	}
+	if pages < 60 {
+		t.Errorf("only %d pages", pages)
 	}
 }

@@ -51,6 +51,10 @@ var phrases = []phrase{
 	{"must not contain a fragment (#)", "프래그먼트(#)가 없어야 합니다."},
 	{"must not contain . or .. segments, nor encoded slashes", ".이나 .. 경로 또는 인코딩된 슬래시가 없어야 합니다."},
 
+	{"this is a live key, and the coins here have no worth: call the live server with it, or take a test key of this one", "실제 결제용 키입니다. 이 서버의 코인에는 가치가 없습니다. 실제 서버를 호출하거나 이 서버의 테스트 키를 사용하세요."},
+	{"this is a live key, and the coins here have no worth: call {} with it", "실제 결제용 키입니다. 이 서버의 코인에는 가치가 없습니다. 이 키는 {}에서 사용하세요."},
+	{"this is a test key, and this server is live: call the test server with it, or take a live key of this one", "테스트 키입니다. 이 서버는 실제 결제용입니다. 테스트 서버를 호출하거나 이 서버의 실제 키를 사용하세요."},
+	{"this is a test key, and this server is live: call {} with it, or take a live key of this one", "테스트 키입니다. 이 서버는 실제 결제용입니다. 이 키로는 {}에 요청하거나, 이 서버의 실제 키를 사용하세요."},
 	{"this IP address, {}, is not registered for the application: register it, then call again", "등록되지 않은 IP 주소입니다: {}. 애플리케이션에 등록한 뒤 다시 호출하세요."},
 	{"too many requests: wait {} seconds, then call again", "요청이 너무 많습니다. {}초 뒤에 다시 호출하세요."},
 	{"the body has more than {} fields", "본문의 필드가 {}개를 넘습니다."},

@@ -24,14 +24,15 @@ import (
 // a file of KEY=value lines; the environment wins. For a key marked secret, KEY_FILE names a file that holds the value. An
 // unknown PIPE_ key is an error.
 type Config struct {
-	Data      string `key:"PIPE_DATA" default:"./data" help:"Directory of the embedded database, the seed and the journal."`
-	Database  string `key:"PIPE_DATABASE" default:"" secret:"true" help:"sqlite:PATH or postgres://…; empty: sqlite in PIPE_DATA."`
-	Roles     string `key:"PIPE_ROLES" default:"api,checkout,admin,worker" help:"What this process does: api, checkout, admin, worker, comma-separated."`
-	Listen    string `key:"PIPE_LISTEN" default:"127.0.0.1:8080" help:"Address on which API and payment page are served."`
-	PublicURL string `key:"PIPE_PUBLIC_URL" default:"" help:"What merchants and payers call this server, like https://pay.example. Required."`
-	Proxies   string `key:"PIPE_TRUSTED_PROXIES" default:"" help:"IPs and CIDRs of reverse proxies whose X-Forwarded-For counts, comma-separated."`
-	TLSCert   string `key:"PIPE_TLS_CERT" default:"" help:"Certificate file; with PIPE_TLS_KEY the server speaks HTTPS itself."`
-	TLSKey    string `key:"PIPE_TLS_KEY" default:"" help:"Private key file of PIPE_TLS_CERT."`
+	Data       string `key:"PIPE_DATA" default:"./data" help:"Directory of the embedded database, the seed and the journal."`
+	Database   string `key:"PIPE_DATABASE" default:"" secret:"true" help:"sqlite:PATH or postgres://…; empty: sqlite in PIPE_DATA."`
+	Roles      string `key:"PIPE_ROLES" default:"api,checkout,admin,worker" help:"What this process does: api, checkout, admin, worker, comma-separated."`
+	Listen     string `key:"PIPE_LISTEN" default:"127.0.0.1:8080" help:"Address on which API and payment page are served."`
+	PublicURL  string `key:"PIPE_PUBLIC_URL" default:"" help:"What merchants and payers call this server, like https://pay.example. Required."`
+	OtherWorld string `key:"PIPE_OTHER_WORLD" default:"" help:"What shops call the server of the other world, like https://sandbox.example on a live one: a key of that world is told to go there."`
+	Proxies    string `key:"PIPE_TRUSTED_PROXIES" default:"" help:"IPs and CIDRs of reverse proxies whose X-Forwarded-For counts, comma-separated."`
+	TLSCert    string `key:"PIPE_TLS_CERT" default:"" help:"Certificate file; with PIPE_TLS_KEY the server speaks HTTPS itself."`
+	TLSKey     string `key:"PIPE_TLS_KEY" default:"" help:"Private key file of PIPE_TLS_CERT."`
 
 	AdminListen string `key:"PIPE_ADMIN_LISTEN" default:"" help:"Address on which the admin is served, apart from API and payment page; empty: no admin."`
 	AdminURL    string `key:"PIPE_ADMIN_URL" default:"" help:"What people call the admin, like https://admin.example. Required with PIPE_ADMIN_LISTEN."`
@@ -237,10 +238,10 @@ func (c Config) Check() error {
 			return fmt.Errorf("%s: %w", key.name, err)
 		}
 	}
-	if c.PublicURL != "" {
-		u, err := url.Parse(c.PublicURL)
-		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" {
-			return fmt.Errorf("PIPE_PUBLIC_URL: %q is not an origin like https://pay.example", c.PublicURL)
+	for _, place := range []struct{ name, url string }{{"PIPE_PUBLIC_URL", c.PublicURL}, {"PIPE_OTHER_WORLD", c.OtherWorld}} {
+		u, err := url.Parse(place.url)
+		if place.url != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "") {
+			return fmt.Errorf("%s: %q is not an origin like https://pay.example", place.name, place.url)
 		}
 	}
 	if err := errors.Join(c.checkAdmin(), c.checkMail()); err != nil {

@@ -50,7 +50,8 @@ func (a *App) openDesk(ctx context.Context) error {
 		MaxPrice: map[money.Currency]money.Amount{
 			money.KRW: money.Of(money.KRW, a.Config.MaxPriceKRW), money.USD: money.Of(money.USD, a.Config.MaxPriceUSD*100),
 		},
-		Fees: fees, InsecureURLs: a.Config.InsecureURLs, Room: a.room, Peers: engine.NewPeerNotes(), Log: a.log,
+		Fees: fees, InsecureURLs: a.Config.InsecureURLs, Room: a.room, Peers: engine.NewPeerNotes(),
+		World: engine.World{Test: a.sandbox(), Other: strings.TrimSuffix(a.Config.OtherWorld, "/")}, Log: a.log,
 	}
 	a.Office = a.newOffice(seal)
 	return nil

@@ -69,10 +69,10 @@ func (a *App) openServers() error {
 	return a.openAdmin(peers)
 }
 
-// sandbox tells whether the coins of any network here are worth nothing.
+// sandbox tells whether the coins of any network here are worth nothing: this is the test world then, and its keys say so.
 func (a *App) sandbox() bool {
 	for _, n := range a.Nets {
-		if chain.IsDev(n.Network) {
+		if chain.IsTest(n.Network) {
 			return true
 		}
 	}

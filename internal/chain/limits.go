@@ -41,6 +41,15 @@ func IsDev(n money.Network) bool {
 	return false
 }
 
+// IsTest tells whether nobody gives anything for the network's coins: a chain for development, or a public one for tests.
+func IsTest(n money.Network) bool {
+	switch n {
+	case "bitcoin/testnet4", "bitcoin/signet", "ethereum/11155111", "ethereum/560048", "ethereum/17000": // Sepolia, Hoodi, Holesky
+		return true
+	}
+	return IsDev(n)
+}
+
 // Poll is the default pause between two looks at a network.
 func Poll(n money.Network) time.Duration {
 	switch {

@@ -385,7 +385,7 @@ func TestKeysAndAddresses(t *testing.T) {
 		return m.send(t, request{path: "/api/v1/invoice/create", kind: kind, body: body, header: header})
 	}
 	d.nothingStored(t, func() {
-		for _, key := range []string{"", "x", d.key + "0", strings.ToUpper(d.key), d.key[:len(d.key)-1], "pipe_live_" + strings.Repeat("0", 72), strings.Repeat("k", 8000), "' OR 1=1 --"} {
+		for _, key := range []string{"", "x", d.key + "0", strings.ToUpper(d.key), d.key[:len(d.key)-1], "pipe_test_" + strings.Repeat("0", 72), strings.Repeat("k", 8000), "' OR 1=1 --"} {
 			a := send(&merchant{d.url, key}, nil)
 			if a.Status != 401 || a.Code != "4010" || a.text("request_id") == "" {
 				t.Errorf("key %.20q: %s", key, a)

@@ -288,7 +288,7 @@ func TestProvisioning(t *testing.T) {
 	}
 	hold("app add", app)
 	id := fmt.Sprint(app["id"])
-	if !strings.HasPrefix(fmt.Sprint(app["api_key"]), "pipe_live_") || !strings.HasPrefix(fmt.Sprint(app["callback_secret"]), "whsec_") {
+	if !strings.HasPrefix(fmt.Sprint(app["api_key"]), "pipe_test_") || !strings.HasPrefix(fmt.Sprint(app["callback_secret"]), "whsec_") {
 		t.Errorf("app add: %v", app)
 	}
 	find := func() map[string]any {

@@ -33,15 +33,14 @@ type Desk struct {
 	Room func() bool
 	// Peers, where it is there, remembers from where keys were used and from where applications were called in vain.
 	Peers *PeerNotes
+	World World
 	Log   *slog.Logger
 }
 
 // Authorize finds an API key and its application, and checks that it may be called from this address. Errors: unknown-key,
 // ip-not-registered.
 func (d *Desk) Authorize(ctx context.Context, key string, peer netip.Addr) (payment.Application, payment.Key, error) {
-	unknown := payment.Refuse(payment.Unauthorized, payment.WordNoKey,
-		"unknown api key: send the key of your application as api_key or as Authorization: Bearer")
-	unknown.Field = "api_key"
+	unknown := d.World.unknownKey(key)
 	var app payment.Application
 	var k payment.Key
 	var now time.Time

@@ -122,7 +122,7 @@ func (g *Integrator) told(tx Tx, by By, app payment.Application, a Act) error {
 
 // AddKey makes a further API key, which is known this once. Errors: too-many-requests, no-such-call.
 func (g *Integrator) AddKey(ctx context.Context, by By, id payment.ID, noRefund bool) (string, error) {
-	key, text, err := newKey()
+	key, text, err := g.Desk.newKey()
 	if err != nil {
 		return "", err
 	}
@@ -139,7 +139,7 @@ func (g *Integrator) RotateKey(ctx context.Context, by By, id payment.ID, overla
 	if overlap < 0 || overlap > MaxOverlap {
 		return "", payment.Malformed("overlap", "must be between 0 and %d days", MaxOverlap/(24*time.Hour))
 	}
-	key, text, err := newKey()
+	key, text, err := g.Desk.newKey()
 	if err != nil {
 		return "", err
 	}
@@ -255,7 +255,7 @@ func (g *Integrator) Destined(ctx context.Context, app payment.Application, now 
 				g.Log.InfoContext(ctx, "signer does not say when a settlement address is payable", "application_id", app.ID, "error", err)
 			case d.From.IsZero():
 				s.State = DestinedWaits
-			case d.From.After(now):
+			case d.From.After(now.Add(time.Second)): // its clock was read after ours
 				s.State = DestinedDelay
 			default:
 				s.State = DestinedPayable

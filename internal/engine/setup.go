@@ -16,9 +16,6 @@ import (
 	"github.com/pipe-pg/pipe/internal/payment"
 )
 
-// KeyPrefix begins every API key, so that a leaked one is recognised by scanners.
-const KeyPrefix = "pipe_live_"
-
 // AddMerchant makes a merchant. Error: malformed.
 func (d *Desk) AddMerchant(ctx context.Context, name string) (payment.Merchant, error) {
 	m := payment.Merchant{Name: name}
@@ -92,7 +89,7 @@ func (d *Desk) newApplication(merchant payment.ID, c Change) (NewApplication, pa
 		return app, payment.Key{}, err
 	}
 	app.Secret, app.Callback.Secrets = secret, []payment.Secret{{Sealed: sealed}}
-	key, text, err := newKey()
+	key, text, err := d.newKey()
 	app.Key = text
 	return app, key, err
 }
@@ -161,7 +158,7 @@ func (d *Desk) RotateKey(ctx context.Context, id payment.ID, overlap time.Durati
 	if overlap < 0 || overlap > MaxOverlap {
 		return "", payment.Malformed("overlap", "must be between 0 and %s", MaxOverlap)
 	}
-	key, text, err := newKey()
+	key, text, err := d.newKey()
 	if err != nil {
 		return "", err
 	}
@@ -201,7 +198,7 @@ func replaceKeys(tx Tx, key *payment.Key, overlap time.Duration) error {
 // AddKey makes a further API key beside those that there are. One that may not refund suits servers that only sell. Error:
 // malformed, too-many-requests.
 func (d *Desk) AddKey(ctx context.Context, id payment.ID, noRefund bool) (string, error) {
-	key, text, err := newKey()
+	key, text, err := d.newKey()
 	if err != nil {
 		return "", err
 	}
@@ -240,15 +237,15 @@ func tooManyKeys() error {
 }
 
 // newKey is 256 random bits in hex behind a prefix, with a checksum, so that a typo is told from an unknown key.
-func newKey() (payment.Key, string, error) {
+func (d *Desk) newKey() (payment.Key, string, error) {
 	random := make([]byte, 32)
 	if _, err := rand.Read(random); err != nil {
 		return payment.Key{}, "", fmt.Errorf("make api key: %w", err)
 	}
 	body := hex.EncodeToString(random)
-	text := fmt.Sprintf("%s%s%08x", KeyPrefix, body, crc32.ChecksumIEEE([]byte(body)))
+	text := fmt.Sprintf("%s%s%08x", d.World.KeyPrefix(), body, crc32.ChecksumIEEE([]byte(body)))
 	hash := sha256.Sum256([]byte(text))
-	return payment.Key{Hash: hash[:], Hint: text[:len(KeyPrefix)+4]}, text, nil
+	return payment.Key{Hash: hash[:], Hint: text[:len(KeyLive)+4]}, text, nil
 }
 
 // apply checks a change and makes it.
