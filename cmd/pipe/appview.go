@@ -84,21 +84,25 @@ func (e *env) show(asJSON bool, v appJSON) error {
 	for _, coin := range slices.Sorted(maps.Keys(v.Settlement)) {
 		settlement = append(settlement, string(coin)+"="+v.Settlement[coin])
 	}
+	logo := ""
+	if v.LogoBytes > 0 {
+		logo = fmt.Sprintf("of %d bytes", v.LogoBytes)
+	}
 	_, err := fmt.Fprintf(e.stdout, `application %s
   name            %s
   merchant        %s
   urls            %s
   ips             %s
-  coins           %v
+  coins           %s
   settlement      %s, %s
   quote window    %s (exchange %s, choose within %s)
   tolerance       %s %%
   confirmations   %s
   accept late     %t, require refund address %t
   callbacks       %s, extra events: %s
-  page            colour %s, logo of %d bytes, support %s
-`, v.ID, v.Name, v.MerchantID, list(v.URLs), list(v.IPs), v.Coins, list(settlement), v.Settle.text(), v.QuoteWindow, v.Exchange, v.ChooseWithin,
-		v.Tolerance, list(v.Confirmations), v.AcceptLate, v.RequireRefund, v.Encoding, list(v.Events), list(one(v.Color)), v.LogoBytes, list(one(v.Support)))
+  page            colour %s, logo %s, support %s
+`, v.ID, v.Name, v.MerchantID, list(v.URLs), list(v.IPs), list(v.Coins), list(settlement), v.Settle.text(), v.QuoteWindow, v.Exchange, v.ChooseWithin,
+		v.Tolerance, list(v.Confirmations), v.AcceptLate, v.RequireRefund, v.Encoding, list(v.Events), list(one(v.Color)), list(one(logo)), list(one(v.Support)))
 	return err
 }
 
@@ -110,9 +114,13 @@ func one(text string) []string {
 	return []string{text}
 }
 
-func list(all []string) string {
+func list[T ~string](all []T) string {
 	if len(all) == 0 {
 		return "–"
 	}
-	return strings.Join(all, ", ")
+	var texts []string
+	for _, t := range all {
+		texts = append(texts, string(t))
+	}
+	return strings.Join(texts, ", ")
 }

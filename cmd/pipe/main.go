@@ -50,8 +50,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var c commands
-	k := kong.Parse(&c, kong.Name("pipe"), kong.UsageOnError(),
-		kong.Description("PIPE: a payment gateway for shops that are paid in cryptocurrency. Settings come from PIPE_* in the environment; see pipe config."))
+	k := kong.Parse(&c, kong.Name("pipe"), kong.ShortUsageOnError(),
+		kong.Description("PIPE: a payment gateway for shops that are paid in cryptocurrency. Settings come from PIPE_* in the environment or a file; see pipe config."))
 	if err := k.Run(&env{ctx: ctx, file: c.Config, stdout: os.Stdout, stdin: os.Stdin}); err != nil {
 		fmt.Fprintln(os.Stderr, "pipe:", explain(err))
 		os.Exit(1)
@@ -63,7 +63,7 @@ func explain(err error) string {
 	var refusal *payment.Error
 	if errors.As(err, &refusal) {
 		if refusal.Field != "" {
-			return refusal.Field + " " + refusal.Message
+			return refusal.Field + ": " + refusal.Message
 		}
 		return refusal.Message
 	}

@@ -45,11 +45,23 @@ type payoutsHaltCommand struct {
 }
 
 func (c payoutsHaltCommand) Run(e *env) error {
-	return e.withDesk(func(a *app.App) error { return a.Desk.Halt(e.ctx, c.Reason) })
+	return e.withDesk(func(a *app.App) error {
+		if err := a.Desk.Halt(e.ctx, c.Reason); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(e.stdout, "Payouts are halted, until pipe payouts resume.")
+		return err
+	})
 }
 
 type payoutsResumeCommand struct{}
 
 func (payoutsResumeCommand) Run(e *env) error {
-	return e.withDesk(func(a *app.App) error { return a.Desk.Resume(e.ctx) })
+	return e.withDesk(func(a *app.App) error {
+		if err := a.Desk.Resume(e.ctx); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(e.stdout, "Payouts go on.")
+		return err
+	})
 }

@@ -79,7 +79,7 @@ func held(h payment.Hold) string {
 	case payment.HoldAddress:
 		return "the payer has yet to say where to"
 	case payment.HoldApproval:
-		return "waits for the operator's approval: see pipe signer"
+		return "the signer's operator has yet to approve it"
 	case payment.HoldDelay:
 		return "signed after a delay"
 	case payment.HoldRefused:

@@ -75,11 +75,11 @@ type seedEpochCommand struct{}
 
 // Run begins a new epoch. The server must not be running.
 func (seedEpochCommand) Run(e *env) error {
-	c, log, err := e.config()
+	o, _, err := e.signer()
 	if err != nil {
 		return err
 	}
-	epoch, err := app.NewEpoch(e.ctx, c, app.Options{Log: log})
+	epoch, err := app.NewEpoch(e.ctx, o)
 	if err != nil {
 		return err
 	}
@@ -87,13 +87,15 @@ func (seedEpochCommand) Run(e *env) error {
 	return err
 }
 
+// signer says where the seed is or shall be, and what encrypts it: for the signer inside the gateway and for one apart.
 func (e *env) signer() (signer.Options, string, error) {
-	c, log, err := e.config()
+	c, log, err := e.signerConfig()
 	if err != nil {
 		return signer.Options{}, "", err
 	}
-	if c.SignerPassphrase == "" {
-		return signer.Options{}, "", errors.New("set PIPE_SIGNER_PASSPHRASE_FILE to a file with the passphrase that shall encrypt the seed")
+	if c.Passphrase == "" {
+		return signer.Options{}, "", errors.New("set PIPE_SIGNER_PASSPHRASE_FILE to a file with the passphrase that encrypts the seed")
 	}
-	return c.SignerOptions(app.Options{Log: log}), c.SeedDir(), nil
+	policy, err := c.Policy()
+	return signer.Options{Dir: c.Dir, Passphrase: signer.NewSecret(c.Passphrase), Logger: log, Policy: policy}, c.Dir, err
 }

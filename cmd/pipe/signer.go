@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -14,7 +15,8 @@ import (
 )
 
 // signerCommand runs a signer as a process of its own, and speaks with one as its operator, through a socket that only the
-// signer's user may open; the signer inside the gateway has such a socket too. Its settings are PIPE_SIGNER_* in the environment.
+// signer's user may open; the signer inside the gateway has such a socket too. Its settings are PIPE_SIGNER_* in the
+// environment or the file.
 type signerCommand struct {
 	Run           signerRunCommand           `cmd:"" help:"Run the signer as a process of its own."`
 	Status        signerStatusCommand        `cmd:"" help:"Tell what the signer holds, and what waits for you."`
@@ -30,40 +32,26 @@ type signerCommand struct {
 type signerRunCommand struct{}
 
 func (signerRunCommand) Run(e *env) error {
-	c, err := e.signerConfig()
-	if err != nil {
-		return err
-	}
-	look := app.Config{LogFormat: "text", LogLevel: "info"}
-	if format := os.Getenv("PIPE_LOG"); format != "" {
-		look.LogFormat = format
-	}
-	if level := os.Getenv("PIPE_LOG_LEVEL"); level != "" {
-		look.LogLevel = level
-	}
-	log, err := look.Logger(os.Stderr)
+	c, log, err := e.signerConfig()
 	if err != nil {
 		return err
 	}
 	return signer.Run(e.ctx, c, log)
 }
 
-// signerConfig reads the signer's settings. Where a file of the gateway's settings is given, its PIPE_DATA counts.
-func (e *env) signerConfig() (signer.Config, error) {
-	environ := os.Environ()
-	if e.file != "" && os.Getenv("PIPE_DATA") == "" {
-		house, err := app.LoadConfig(e.file, environ)
-		if err != nil {
-			return signer.Config{}, err
-		}
-		environ = append(environ, "PIPE_DATA="+house.Data)
+// signerConfig reads the signer's settings, from the same file and environment as the gateway's, and makes the log.
+func (e *env) signerConfig() (signer.Config, *slog.Logger, error) {
+	c, house, err := app.LoadSigner(e.file, os.Environ())
+	if err != nil {
+		return c, nil, err
 	}
-	return signer.LoadConfig(environ)
+	log, err := house.Logger(os.Stderr)
+	return c, log, err
 }
 
 // operator speaks with the running signer, in a process of its own or inside the gateway.
 func (e *env) operator(do func(o *signer.Operator) error) (err error) {
-	c, err := e.signerConfig()
+	c, _, err := e.signerConfig()
 	if err != nil {
 		return err
 	}
@@ -209,7 +197,7 @@ func (signerResumeCommand) Run(e *env) error {
 type signerConfigCommand struct{}
 
 func (signerConfigCommand) Run(e *env) error {
-	c, err := e.signerConfig()
+	c, _, err := e.signerConfig()
 	if err != nil {
 		return err
 	}

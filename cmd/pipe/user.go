@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/pipe-pg/pipe/internal/app"
 )
@@ -26,6 +27,7 @@ func (c setupLinkCommand) Run(e *env) error {
 		if err != nil {
 			return err
 		}
+		fmt.Fprintln(os.Stderr, "Open this in a browser within an hour. It works once.")
 		_, err = fmt.Fprintln(e.stdout, link)
 		return err
 	})

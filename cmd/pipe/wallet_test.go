@@ -247,3 +247,28 @@ func TestHolds(t *testing.T) {
 		}
 	}
 }
+
+// The seed of a signer of its own is made where that signer looks for it, by the same file of settings.
+func TestSeedIsMadeWhereTheSignerLooks(t *testing.T) {
+	d := newDesk(t)
+	dir := filepath.Join(t.TempDir(), "seed")
+	f, err := os.OpenFile(d.file, os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("PIPE_SIGNER_DIR=\"" + dir + "\"\nPIPE_SIGNER_PASSPHRASE=open sesame\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if out := d.run("seed", "create"); !strings.Contains(out, dir) {
+		t.Errorf("seed create says\n%s", out)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "seed")); err != nil {
+		t.Error(err)
+	}
+	if out := d.run("signer", "config"); !strings.Contains(out, "PIPE_SIGNER_DIR="+dir) {
+		t.Errorf("signer config says\n%s", out)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"net/url"
 	"os"
@@ -84,14 +85,15 @@ type Config struct {
 	LogFormat string `key:"PIPE_LOG" default:"text" help:"Form of the log on standard error: text or json."`
 	LogLevel  string `key:"PIPE_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 
-	policy signer.Policy // of the embedded signer
+	policy    signer.Policy // of the embedded signer
+	signerDir string        // PIPE_SIGNER_DIR; empty: in Data
 }
 
 // signerPolicy takes out the keys of the signer's policy, which are those of pipe signer: they bind the embedded signer too.
 // Unlike there, destinations need no approval unless PIPE_SIGNER_APPROVE says so, as nobody but this process could give it.
 func (c *Config) signerPolicy(values map[string]string) error {
 	own := map[string]bool{"PIPE_SIGNER_PASSPHRASE": true, "PIPE_SIGNER_PASSPHRASE_FILE": true}
-	env := []string{}
+	env, dir := []string{}, values["PIPE_SIGNER_DIR"]
 	for k, v := range values {
 		if strings.HasPrefix(k, "PIPE_SIGNER_") && !own[k] {
 			env = append(env, k+"="+v)
@@ -101,6 +103,7 @@ func (c *Config) signerPolicy(values map[string]string) error {
 	if !slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, "PIPE_SIGNER_APPROVE=") }) {
 		env = append(env, "PIPE_SIGNER_APPROVE=false")
 	}
+	c.signerDir = dir
 	s, err := signer.LoadConfig(env)
 	if err == nil {
 		c.policy, err = s.Policy()
@@ -114,16 +117,9 @@ const MaxConfigFile = 64 << 10
 // LoadConfig reads the defaults, the file (if any), and the environment, each winning over the one before, and checks the
 // whole. Errors name the key and say what to write.
 func LoadConfig(file string, environ []string) (Config, error) {
-	values := map[string]string{}
-	if file != "" {
-		if err := readConfigFile(file, values); err != nil {
-			return Config{}, err
-		}
-	}
-	for _, kv := range environ {
-		if k, v, ok := strings.Cut(kv, "="); ok && strings.HasPrefix(k, "PIPE_") {
-			values[k] = v
-		}
+	values, err := readValues(file, environ)
+	if err != nil {
+		return Config{}, err
 	}
 	var c Config
 	if err := c.signerPolicy(values); err != nil {
@@ -133,6 +129,22 @@ func LoadConfig(file string, environ []string) (Config, error) {
 		return c, err
 	}
 	return c, c.Check()
+}
+
+// readValues reads the file, if any, and the environment, which wins.
+func readValues(file string, environ []string) (map[string]string, error) {
+	values := map[string]string{}
+	if file != "" {
+		if err := readConfigFile(file, values); err != nil {
+			return nil, err
+		}
+	}
+	for _, kv := range environ {
+		if k, v, ok := strings.Cut(kv, "="); ok && strings.HasPrefix(k, "PIPE_") {
+			values[k] = v
+		}
+	}
+	return values, nil
 }
 
 func readConfigFile(file string, values map[string]string) error {
@@ -156,25 +168,33 @@ func readConfigFile(file string, values map[string]string) error {
 		if !ok {
 			return fmt.Errorf("read configuration: %s:%d: write KEY=value", file, n+1)
 		}
-		values[strings.TrimSpace(k)] = strings.TrimSpace(v)
+		values[strings.TrimSpace(k)] = unquote(strings.TrimSpace(v))
 	}
 	return nil
 }
 
+// unquote takes the quotes off that shells and systemd want around a value, so that one file serves all three.
+func unquote(v string) string {
+	if n := len(v); n > 1 && (v[0] == '"' || v[0] == '\'') && v[n-1] == v[0] {
+		return v[1 : n-1]
+	}
+	return v
+}
+
 // fill sets the fields from texts, by reflection over the keys.
 func (c *Config) fill(values map[string]string) error {
+	if err := checkKnown(values); err != nil {
+		return err
+	}
 	v := reflect.ValueOf(c).Elem()
-	known := map[string]bool{"PIPE_CONFIG": true}
 	for i := range v.NumField() {
 		if !v.Type().Field(i).IsExported() {
 			continue // made of others
 		}
 		tag := v.Type().Field(i).Tag
 		key := tag.Get("key")
-		known[key] = true
 		text, set := values[key]
 		if tag.Get("secret") != "" {
-			known[key+"_FILE"] = true
 			if file := values[key+"_FILE"]; file != "" {
 				b, err := os.ReadFile(file)
 				if err != nil {
@@ -190,9 +210,22 @@ func (c *Config) fill(values map[string]string) error {
 			return fmt.Errorf("%s: %w", key, err)
 		}
 	}
+	return nil
+}
+
+// checkKnown refuses keys that are none of the gateway's, so that a typo does not stay unseen.
+func checkKnown(values map[string]string) error {
+	known := map[string]bool{"PIPE_CONFIG": true}
+	for f := range reflect.TypeFor[Config]().Fields() {
+		if !f.IsExported() {
+			continue // made of others
+		}
+		known[f.Tag.Get("key")] = true
+		known[f.Tag.Get("key")+"_FILE"] = f.Tag.Get("secret") != ""
+	}
 	for k := range values {
 		if !known[k] {
-			return fmt.Errorf("%s: no such setting; `pipe config` lists them all", k)
+			return fmt.Errorf("%s: no such setting; `pipe config` lists them all, and `pipe signer config` those of the signer", k)
 		}
 	}
 	return nil
@@ -244,11 +277,32 @@ func (c Config) Check() error {
 			return fmt.Errorf("%s: %q is not an origin like https://pay.example", place.name, place.url)
 		}
 	}
-	if err := errors.Join(c.checkAdmin(), c.checkMail()); err != nil {
+	if err := errors.Join(c.checkListen(), c.checkNetworks(), c.checkAdmin(), c.checkMail()); err != nil {
 		return err
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return errors.New("PIPE_TLS_CERT and PIPE_TLS_KEY belong together")
+	}
+	return nil
+}
+
+// checkListen refuses an address without a port, or without the colon before it.
+func (c Config) checkListen() error {
+	for key, address := range map[string]string{"PIPE_LISTEN": c.Listen, "PIPE_ADMIN_LISTEN": c.AdminListen} {
+		if _, _, err := net.SplitHostPort(address); address != "" && err != nil {
+			return fmt.Errorf("%s: %q is not HOST:PORT like 127.0.0.1:8080, or :8080 for every address of this machine", key, address)
+		}
+	}
+	return nil
+}
+
+// checkNetworks refuses networks that are none, and networks without nodes.
+func (c Config) checkNetworks() error {
+	if known := []string{"", "mainnet", "testnet4", "signet", "regtest"}; !slices.Contains(known, c.Bitcoin) {
+		return fmt.Errorf("PIPE_BITCOIN: %q is none of %s", c.Bitcoin, strings.Join(known[1:], ", "))
+	}
+	if id, err := strconv.ParseUint(c.Ethereum, 10, 64); c.Ethereum != "" && (err != nil || id == 0) {
+		return fmt.Errorf("PIPE_ETHEREUM: %q is not a chain id: write 1 for mainnet", c.Ethereum)
 	}
 	for _, n := range []struct{ name, network, nodes string }{
 		{"PIPE_BITCOIN", c.Bitcoin, c.BitcoinNodes}, {"PIPE_ETHEREUM", c.Ethereum, c.EthereumNodes},

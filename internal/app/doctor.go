@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/pipe-pg/pipe/internal/engine"
 	"github.com/pipe-pg/pipe/internal/money"
 	"github.com/pipe-pg/pipe/internal/payment"
+	"github.com/pipe-pg/pipe/internal/rate"
 	"github.com/pipe-pg/pipe/internal/signer"
 )
 
@@ -22,6 +24,7 @@ func Doctor(ctx context.Context, c Config, log *slog.Logger) []chain.Finding {
 	defer cancel()
 	d := &doctor{config: c, log: log}
 	d.settings()
+	d.signer(ctx)
 	d.database(ctx)
 	d.disk()
 	for _, n := range c.Networks() {
@@ -57,8 +60,18 @@ func (d *doctor) settings() {
 	if d.config.InsecureURLs {
 		d.add(chain.Warn, "take PIPE_INSECURE_URLS away, unless this is a test", "callbacks: http:// is allowed")
 	}
-	if d.config.SignerPassphrase == "" {
-		d.add(chain.Bad, "set PIPE_SIGNER_PASSPHRASE_FILE", "signer: no passphrase is set")
+}
+
+// signer looks at the signer where this process works with it: inside, or behind its socket.
+func (d *doctor) signer(ctx context.Context) {
+	switch {
+	case !d.config.Has("worker"):
+		return
+	case d.config.Signer != "":
+		d.socket(ctx)
+		return
+	case d.config.SignerPassphrase == "":
+		d.add(chain.Bad, "set PIPE_SIGNER_PASSPHRASE_FILE; for a signer in a process of its own, set PIPE_SIGNER", "signer: no passphrase is set")
 		return
 	}
 	s, err := signer.Open(d.config.SignerOptions(Options{Log: slog.New(slog.DiscardHandler)}))
@@ -75,6 +88,20 @@ func (d *doctor) settings() {
 			d.add(chain.Warn, "look at the disk", "signer: %s", err)
 		}
 	}
+}
+
+// socket only connects: to ask anything would take the signer from the running server.
+func (d *doctor) socket(ctx context.Context) {
+	dialer := net.Dialer{Timeout: SocketTimeout}
+	c, err := dialer.DialContext(ctx, "unix", d.config.Signer)
+	if err == nil {
+		err = c.Close()
+	}
+	if err != nil {
+		d.add(chain.Bad, "start pipe signer run; PIPE_SIGNER is its PIPE_SIGNER_SOCKET, which the group PIPE_SIGNER_GROUP may use", "signer: %s", err)
+		return
+	}
+	d.add(chain.Fine, "", "signer: listens on %s", d.config.Signer)
 }
 
 func (d *doctor) database(ctx context.Context) {
@@ -154,12 +181,15 @@ func (d *doctor) network(ctx context.Context, n money.Network) {
 		if !ok {
 			continue
 		}
-		c := checker.Check(ctx)
+		c, bad := checker.Check(ctx), false
 		for _, f := range c.Findings {
 			d.add(f.Level, f.Cure, "%s: %s", e.Name, f.What)
+			bad = bad || f.Level == chain.Bad
 		}
 		heights[e.Name], top = c.Height, max(top, c.Height)
-		d.clock(ctx, e, n)
+		if !bad { // what ails it was said
+			d.clock(ctx, e, n)
+		}
 	}
 	for name, height := range heights {
 		if height+LagBlocks < top {
@@ -186,14 +216,11 @@ func (d *doctor) rates(ctx context.Context) {
 		d.add(chain.Bad, "set PIPE_RATES to at least three sources per currency", "rates: %s", err)
 		return
 	}
-	if err := a.board.Refresh(ctx); err != nil {
-		d.add(chain.Bad, "let this machine reach the exchanges, or name others in PIPE_RATES", "rates: %s", err)
+	silent := a.board.Refresh(ctx)
+	d.sources(a.board.Diagnosis())
+	if silent != nil {
+		d.add(chain.Bad, "let this machine reach the exchanges, or name others in PIPE_RATES", "rates: no source answered, so no coin can be chosen")
 		return
-	}
-	for _, s := range a.board.Diagnosis() {
-		if s.Err != nil {
-			d.add(chain.Warn, "can this machine reach it?", "rates: %s %s/%s: %s", s.Source, s.Coin, s.Currency, s.Err)
-		}
 	}
 	for _, currency := range []money.Currency{money.KRW, money.USD} {
 		for coin := range d.config.Networks() {
@@ -203,6 +230,17 @@ func (d *doctor) rates(ctx context.Context) {
 				continue
 			}
 			d.add(chain.Fine, "", "rates: %s (%d sources)", p.Rate, len(p.Votes))
+		}
+	}
+}
+
+// sources names each source that did not answer, once.
+func (d *doctor) sources(all []rate.State) {
+	told := map[string]bool{}
+	for _, s := range all {
+		if s.Err != nil && !told[s.Source] {
+			told[s.Source] = true
+			d.add(chain.Warn, "can this machine reach it?", "rates: %s", s.Err)
 		}
 	}
 }

@@ -53,6 +53,8 @@ const (
 
 	// DoctorTimeout bounds all of pipe doctor.
 	DoctorTimeout = time.Minute
+	// SocketTimeout bounds its knock at the signer's socket.
+	SocketTimeout = 5 * time.Second
 	// LagBlocks is how far a node may be behind the highest before it counts as lagging.
 	LagBlocks = 3
 

@@ -1,10 +1,12 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 
 	"github.com/pipe-pg/pipe/internal/engine"
 	"github.com/pipe-pg/pipe/internal/signer"
@@ -61,11 +63,33 @@ func (a *App) openEmbedded() error {
 	return nil
 }
 
+// LoadSigner reads the settings of a signer from a file and the environment, as LoadConfig does those of the gateway, which
+// may stand in the same file. Of the gateway's own it takes PIPE_DATA and the form of the log, which the second result has.
+func LoadSigner(file string, environ []string) (s signer.Config, house Config, err error) {
+	values, err := readValues(file, environ)
+	if err != nil {
+		return s, house, err
+	}
+	env := []string{"PIPE_DATA=" + values["PIPE_DATA"]}
+	for k, v := range values {
+		if strings.HasPrefix(k, "PIPE_SIGNER_") {
+			env = append(env, k+"="+v)
+			delete(values, k)
+		}
+	}
+	if err := checkKnown(values); err != nil {
+		return s, house, err
+	}
+	house = Config{LogFormat: cmp.Or(values["PIPE_LOG"], "text"), LogLevel: cmp.Or(values["PIPE_LOG_LEVEL"], "info")}
+	s, err = signer.LoadConfig(env)
+	return s, house, err
+}
+
 // NewEpoch begins a new epoch in the signer's journal, for an older database that was brought back: which of its free
 // addresses were given since it was copied nobody can tell, so from the next start none of them is given any more. It
 // needs the signer to itself.
-func NewEpoch(ctx context.Context, c Config, o Options) (epoch uint64, err error) {
-	s, err := signer.Open(c.SignerOptions(o))
+func NewEpoch(ctx context.Context, o signer.Options) (epoch uint64, err error) {
+	s, err := signer.Open(o)
 	if err != nil {
 		return 0, fmt.Errorf("open signer: %w", err)
 	}

@@ -236,7 +236,7 @@ func (l *look) deposit(n money.Network, d payment.Deposit) {
 	}
 }
 
-// addresses reads the given addresses of a network, and those that anything ever came to.
+// addresses reads all addresses of a network that were ever released.
 func (l *look) addresses(tx Tx, n money.Network) error {
 	v := l.nets[n]
 	for after := ""; ; {
@@ -251,16 +251,6 @@ func (l *look) addresses(tx Tx, n money.Network) error {
 		if len(page) < Batch {
 			break
 		}
-	}
-	for address := range v.deposits {
-		if _, ok := v.addresses[address]; ok {
-			continue
-		}
-		a, err := tx.Address(n, address)
-		if err != nil {
-			return err
-		}
-		v.addresses[address] = a
 	}
 	l.Addresses += len(v.addresses)
 	return nil

@@ -120,9 +120,9 @@ type AddressTx interface {
 	// InvoiceAddress is the address an invoice was given on a network.
 	InvoiceAddress(invoice payment.ID, network money.Network) (payment.Address, error)
 	SwapAddress(a payment.Address) error
-	// HotAddresses are given ones with HotUntil after t, the latest first. Addresses are all given ones after an address
-	// in text order. ReleasedSince are all, free ones too, released at or after t, in order of (ReleasedAt, Address),
-	// after the given pair's address.
+	// HotAddresses are given ones with HotUntil after t, the latest first. Addresses are all that were ever released,
+	// free and dead ones too, after an address in text order. ReleasedSince are the same, released at or after t, in order of
+	// (ReleasedAt, Address), after the given pair's address.
 	HotAddresses(network money.Network, t time.Time, limit int) ([]payment.Address, error)
 	Addresses(network money.Network, after string, limit int) ([]payment.Address, error)
 	ReleasedSince(network money.Network, t time.Time, after string, limit int) ([]payment.Address, error)

@@ -234,8 +234,9 @@ func (w *Watcher) settleDown(ctx context.Context) error {
 	}
 }
 
-// Recount weighs the next batch of given addresses at the cursor's block and takes in what the facts do not explain: coins
-// that came while nobody weighed the account. It goes round all addresses for ever.
+// Recount weighs the next batch of addresses at the cursor's block and takes in what the facts do not explain: coins that came
+// while nobody weighed the account. It goes round all that were ever released, for ever: somebody may know one that was given in
+// a history which a restored store has lost, and a contract's payment shows in no transaction.
 func (w *Watcher) Recount(ctx context.Context) error {
 	if !w.Net.Accounts {
 		return nil

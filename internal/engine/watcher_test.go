@@ -10,6 +10,7 @@ import (
 	"github.com/pipe-pg/pipe/internal/chain"
 	"github.com/pipe-pg/pipe/internal/chain/chaintest"
 	"github.com/pipe-pg/pipe/internal/engine"
+	"github.com/pipe-pg/pipe/internal/ledger"
 	"github.com/pipe-pg/pipe/internal/money"
 	"github.com/pipe-pg/pipe/internal/payment"
 )
@@ -416,6 +417,44 @@ func TestRecount(t *testing.T) {
 	}
 	r.clean()
 	r.must(r.watch[money.BTC].Recount(t.Context())) // nothing to weigh
+}
+
+// A contract pays addresses that this store never gave: one of a history that it has lost, and one that lies free. The recount
+// finds the coins all the same, as strays of their merchant.
+func TestRecountOfLostHistory(t *testing.T) {
+	t.Parallel()
+	run := func(t *testing.T, r *rig) {
+		t.Parallel()
+		released, err := r.vault.Release(t.Context(), chain.Want{Merchant: string(r.merchant.ID), Branch: r.merchant.Branch, Network: ethNet, Count: 1})
+		r.must(err)
+		r.boot()
+		r.must(r.pool.Step(t.Context()))
+		r.follow()
+		lost, free := released.Addresses[0].Address, addressOf(ethNet, r.merchant.Branch, 1)
+		r.eth.PayByContract(lost, amount(money.ETH, "0.04"))
+		r.eth.PayByContract(free, amount(money.ETH, "0.02"))
+		r.mine(money.ETH, 3)
+		r.follow()
+		r.must(r.watch[money.ETH].Recount(t.Context()))
+		r.mine(money.ETH, 70)
+		r.follow()
+		r.view(func(tx engine.Tx) error {
+			for _, address := range []string{lost, free} {
+				if a, err := tx.Address(ethNet, address); err != nil || a.State != payment.AddressDead {
+					t.Errorf("%+v %v", a, err)
+				}
+			}
+			has, err := tx.BalanceOf(ledger.Stray(string(r.merchant.ID)), ethNet)
+			if has.Text() != "0.06" {
+				t.Errorf("the strays are %s", has)
+			}
+			return err
+		})
+		r.must(r.watch[money.ETH].Recount(t.Context()))
+		r.clean()
+	}
+	t.Run("SQLite", func(t *testing.T) { run(t, newRig(t)) })
+	t.Run("PostgreSQL", func(t *testing.T) { run(t, newPostgresRig(t)) })
 }
 
 // A block too old to be weighed starts the recount anew.

@@ -127,7 +127,7 @@ func (b *Board) Refresh(ctx context.Context) error {
 	wg.Wait()
 	b.note()
 	if len(failures) == asked {
-		return fmt.Errorf("refresh prices: no source answered: %w", errors.Join(failures...))
+		return fmt.Errorf("refresh prices: none of %d questions to sources was answered, one because: %w", asked, failures[0])
 	}
 	return nil
 }

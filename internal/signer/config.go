@@ -16,7 +16,7 @@ import (
 	"github.com/pipe-pg/pipe/internal/money"
 )
 
-// Config is everything that a signer of its own can be told, in the environment alone. For the key marked secret, KEY_FILE
+// Config is everything that a signer of its own can be told, by its keys. For the key marked secret, KEY_FILE
 // names a file that holds the value. A key that begins with PIPE_SIGNER_ and is not here is an error. Of the gateway's own
 // keys it knows PIPE_DATA, whose default is ./data.
 type Config struct {
@@ -78,7 +78,7 @@ func LoadConfig(environ []string) (Config, error) {
 		}
 	}
 	for k := range values {
-		return c, fmt.Errorf("%s: the signer has no such setting", k)
+		return c, fmt.Errorf("%s: the signer has no such setting; `pipe signer config` lists them all", k)
 	}
 	c.Dir, c.Socket = cmp.Or(c.Dir, filepath.Join(data, "signer")), cmp.Or(c.Socket, filepath.Join(data, "signer.sock"))
 	if c.Operator == "" {

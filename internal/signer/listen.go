@@ -40,7 +40,7 @@ func admit(path string, mode fs.FileMode, group string) error {
 			err = os.Chown(path, -1, id)
 		}
 		if err != nil {
-			return fmt.Errorf("let group %s use %s: %w", group, path, err)
+			return fmt.Errorf("let group %s use %s: %w; is this user a member of the group?", group, path, err)
 		}
 	}
 	if err := os.Chmod(path, mode); err != nil {

@@ -65,7 +65,7 @@ func (t *tx) HotAddresses(network money.Network, then time.Time, limit int) ([]p
 	return t.addresses("list hot addresses", rows, err)
 }
 
-// Addresses are all given ones after an address in text order.
+// Addresses are all that were ever released, dead ones too, after an address in text order.
 func (t *tx) Addresses(network money.Network, after string, limit int) ([]payment.Address, error) {
 	rows, err := t.q.Addresses(t.ctx, row.AddressesParams{Network: string(network), Address: after, Most: atMost(limit)})
 	return t.addresses("list addresses", rows, err)

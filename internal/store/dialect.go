@@ -139,7 +139,7 @@ func noTable(err error) bool {
 func serverVersion(ctx context.Context, db *sql.DB) (int, error) {
 	var n int
 	if err := db.QueryRowContext(ctx, "SELECT current_setting('server_version_num')::int").Scan(&n); err != nil {
-		return 0, fmt.Errorf("ask PostgreSQL's version: %w", err)
+		return 0, fmt.Errorf("reach PostgreSQL (PIPE_DATABASE): %w", err)
 	}
 	return n / 10_000, nil
 }

@@ -74,7 +74,7 @@ func openSQLite(ctx context.Context, b *base, path string, exclusive bool) (_ *s
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
 	if err := checkSQLite(ctx, s.writeDB); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if err := checkSchema(ctx, kindSQLite, s.writeDB); err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func checkSQLite(ctx context.Context, db *sql.DB) error {
 	var major, minor, patch int
 	var version string
 	if err := db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version); err != nil {
-		return fmt.Errorf("ask SQLite's version: %w", err)
+		return fmt.Errorf("cannot be opened: %w; may this user write the file, and in its directory?", err)
 	}
 	if _, err := fmt.Sscanf(version, "%d.%d.%d", &major, &minor, &patch); err != nil {
 		return fmt.Errorf("read SQLite's version %q: %w", version, err)

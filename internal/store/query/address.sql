@@ -35,7 +35,7 @@ SELECT * FROM address WHERE network = @network AND state = 'given' AND hot_until
 ORDER BY hot_until DESC, n DESC LIMIT @most;
 
 -- name: Addresses :many
-SELECT * FROM address WHERE network = @network AND address > @address AND state = 'given' ORDER BY address LIMIT @most;
+SELECT * FROM address WHERE network = @network AND address > @address ORDER BY address LIMIT @most;
 
 -- name: ReleasedSince :many
 SELECT * FROM address

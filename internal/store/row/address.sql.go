@@ -96,7 +96,7 @@ func (q *Queries) Address(ctx context.Context, arg AddressParams) (Address, erro
 }
 
 const addresses = `-- name: Addresses :many
-SELECT n, network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev, wallet, laden, nonce FROM address WHERE network = $1 AND address > $2 AND state = 'given' ORDER BY address LIMIT $3
+SELECT n, network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev, wallet, laden, nonce FROM address WHERE network = $1 AND address > $2 ORDER BY address LIMIT $3
 `
 
 type AddressesParams struct {

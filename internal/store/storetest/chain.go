@@ -104,8 +104,8 @@ func pool(t *testing.T, s *suite) {
 		{"hot", "0xC 0xa", func(tx engine.Tx) ([]payment.Address, error) { return tx.HotAddresses(ethereum, start, 9) }},
 		{"the hottest", "0xC", func(tx engine.Tx) ([]payment.Address, error) { return tx.HotAddresses(ethereum, start, 1) }},
 		{"hot elsewhere", "", func(tx engine.Tx) ([]payment.Address, error) { return tx.HotAddresses(bitcoin, start, 9) }},
-		{"given", "0xB 0xC 0xa", func(tx engine.Tx) ([]payment.Address, error) { return tx.Addresses(ethereum, "", 9) }},
-		{"given, after", "0xC", func(tx engine.Tx) ([]payment.Address, error) { return tx.Addresses(ethereum, "0xB", 1) }},
+		{"all", "0x1 0x2 0xB 0xC 0xE 0xa 0xd", func(tx engine.Tx) ([]payment.Address, error) { return tx.Addresses(ethereum, "", 9) }},
+		{"all, after", "0xC", func(tx engine.Tx) ([]payment.Address, error) { return tx.Addresses(ethereum, "0xB", 1) }},
 		{"released", "0xB 0xC 0xE 0xa 0xd 0x1 0x2", func(tx engine.Tx) ([]payment.Address, error) {
 			return tx.ReleasedSince(ethereum, start, "", 9)
 		}},
