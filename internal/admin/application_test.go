@@ -102,9 +102,9 @@ func (b *browser) one() payment.Application {
 
 func newList() *list { return &list{vetoed: map[string]bool{}, known: map[string]bool{}} }
 
-// TestKeys: a key is whole in one answer ever, old keys overlap, one that is ended does not work, and a key that may not refund
-// says so.
-func TestKeys(t *testing.T) {
+// TestA5Secrets: a key is whole in one answer ever and nowhere else, old keys overlap, one that is ended does not work, a key that may not
+// refund says so, and its last use is shown with its address.
+func TestA5Secrets(t *testing.T) {
 	g := newRig(t, withNets(newList()))
 	b := g.browser().login(ownerEmail).stepUp()
 	path, first := b.addOne()
@@ -128,6 +128,24 @@ func TestKeys(t *testing.T) {
 	}
 	if !works(first) || !works(second) || !works(third) {
 		t.Error("a key does not overlap")
+	}
+	for _, page := range []string{path, "/applications", "/audit", "/audit.csv", "/"} {
+		for _, key := range []string{first, second, third} {
+			if strings.Contains(b.get(page).body, key) {
+				t.Errorf("%s shows a whole key", page)
+			}
+		}
+	}
+	if a := b.post(path+"/ips", url.Values{"ips": {"203.0.113.9"}}); a.code != http.StatusSeeOther {
+		t.Fatal(a.code, a.body)
+	}
+	b.want("never used", b.get(path), http.StatusOK, "none since the last restart")
+	if _, _, err := g.desk.Authorize(t.Context(), third, netip.MustParseAddr("203.0.113.9")); err != nil {
+		t.Fatal(err)
+	}
+	b.want("last use", b.get(path), http.StatusOK, `</time> <code>203.0.113.9</code>`)
+	if a := b.post(path+"/ips", url.Values{"ips": {"203.0.113.10"}}); a.code != http.StatusSeeOther {
+		t.Fatal(a.code, a.body)
 	}
 	g.pass(time.Hour)
 	if works(first) || works(second) || !works(third) {
@@ -174,31 +192,44 @@ func TestReach(t *testing.T) {
 	b.want("bad IP", b.post(path+"/ips", url.Values{"ips": {"nonsense"}}), http.StatusBadRequest, "nonsense")
 }
 
-// TestSettlement: an address is checked, says when it is payable, is told to all owners with a link to veto it, and one that was
-// vetoed gets nothing.
-func TestSettlement(t *testing.T) {
+// TestA9DangerousChange: a settlement address is changed with a proof of who it is, checked, told to all owners with a link to veto it,
+// payable after a delay only, written down, and gets nothing once it was vetoed. The same proof and letters go with keys and URLs.
+func TestA9DangerousChange(t *testing.T) {
 	l := newList()
 	g := newRig(t, withNets(l))
 	l.from = g.clock().Add(24 * time.Hour)
+	second := g.user("second@shop.example", payment.Owner)
+	g.user("admin@shop.example", payment.Admin)
 	b := g.browser().login(ownerEmail).stepUp()
 	path, _ := b.addOne()
+	plain := g.browser().login(second.Email)
+	for _, change := range []string{"/settlement", "/settlement/veto", "/urls", "/ips", "/keys/add", "/keys/rotate", "/keys/end", "/secret", "/coins", "/policy", "/callbacks"} {
+		plain.want("without a proof", plain.post(path+change, url.Values{"coin": {"BTC"}, "address": {"own-1"}}), http.StatusForbidden, "Is it you?")
+	}
+	admin := g.browser().login("admin@shop.example").stepUp()
+	admin.want("no owner", admin.post(path+"/settlement", url.Values{"coin": {"BTC"}, "address": {"own-1"}}), http.StatusForbidden, "Your role does not allow this")
 	b.want("bad", b.post(path+"/settlement", url.Values{"coin": {"BTC"}, "address": {"nonsense"}}), http.StatusBadRequest, "is no address")
 	if a := b.post(path+"/settlement", url.Values{"coin": {"BTC"}, "address": {"own-1"}}); a.code != http.StatusSeeOther {
 		t.Fatal(a.code, a.body)
 	}
 	b.want("delay", b.get(path), http.StatusOK, "waits: payable from")
-	letters := 0
-	err := g.store.Update(t.Context(), func(tx engine.Tx) error {
-		all, err := tx.ClaimMails(g.clock(), time.Minute, 100)
-		for _, m := range all {
-			if m.Kind == payment.MailChange && m.To == ownerEmail {
-				letters++
-			}
+	for _, owner := range []string{ownerEmail, second.Email} {
+		all := g.letters(owner, payment.MailChange)
+		if len(all) == 0 {
+			t.Fatalf("%s was not told", owner)
 		}
-		return err
-	})
-	if err != nil || letters < 2 {
-		t.Errorf("%d letters, %v", letters, err)
+		if last := all[len(all)-1]; last["what"] != "settlement.address" || last["by"] != ownerEmail || !strings.HasPrefix(last["link"], g.server.URL+path) {
+			t.Errorf("%s was told %v", owner, last)
+		}
+	}
+	if n := len(g.letters("admin@shop.example", payment.MailChange)); n != 0 {
+		t.Errorf("an admin got %d letters of owners", n)
+	}
+	if a := b.post(path+"/urls", url.Values{"urls": {"https://elsewhere.example"}}); a.code != http.StatusSeeOther {
+		t.Fatal(a.code, a.body)
+	}
+	if all := g.letters(second.Email, payment.MailChange); all[len(all)-1]["what"] != "application.urls" && all[len(all)-1]["what"] != "application.set" {
+		t.Errorf("of the URLs: %v", all[len(all)-1])
 	}
 	if a := b.post(path+"/settlement/veto", url.Values{"coin": {"BTC"}}); a.code != http.StatusSeeOther {
 		t.Fatal(a.code, a.body)

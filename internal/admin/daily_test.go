@@ -153,7 +153,8 @@ func (g *rig) paid(a payment.Application, order string) payment.Invoice {
 		if err != nil {
 			return err
 		}
-		return tx.AddAttempt(payment.Attempt{CallbackID: id, N: 1, At: tx.Now(), Took: 12 * time.Millisecond, HTTPStatus: 200, Verdict: "php-notice", Answer: []byte("\ufeffok<br>\x00Warning")})
+		return tx.AddAttempt(payment.Attempt{CallbackID: id, N: 1, At: tx.Now(), Took: 12 * time.Millisecond, HTTPStatus: 200, Verdict: "php-notice", Answer: []byte("\ufeffok<br>\x00Warning"),
+			Sent: "Content-Type: application/json\nWebhook-Id: 1\nWebhook-Signature: v1,…", Headers: "Content-Type: text/html\nServer: <nginx>"})
 	})
 	g.pass(time.Second)
 	return i
@@ -291,8 +292,9 @@ func TestRefundButton(t *testing.T) {
 	}
 }
 
-// TestCallbacksPage: piles, verdicts, and sending again one and many, with the same id.
-func TestCallbacksPage(t *testing.T) {
+// TestA6CallbackLog: each try with all that went and came, piles and verdicts, and sending again one, many, and those of some days, with
+// the same id.
+func TestA6CallbackLog(t *testing.T) {
 	g := newShopRig(t)
 	i := g.paid(g.app, "paid-1")
 	for n := range 3 {
@@ -302,6 +304,13 @@ func TestCallbacksPage(t *testing.T) {
 	b.want("failing", b.get("/callbacks"), http.StatusOK, "There is no callback here")
 	a := b.get("/callbacks?pile=parked")
 	b.want("parked", a, http.StatusOK, "explained php-notice in en")
+	a = b.get("/payments/" + string(i.ID))
+	for _, text := range []string{
+		"https://shop.example/cb", "{&#34;code&#34;:1}", "Content-Type: application/json\nWebhook-Id: 1\nWebhook-Signature: v1,…", "Content-Type: text/html\nServer: &lt;nginx&gt;",
+		"HTTP 200 · 12 ms", "‹FEFF›ok&lt;br&gt;‹0›Warning", "explained php-notice in en", "It is not tried again by itself", "webhook-id: ",
+	} {
+		b.want("a try", a, http.StatusOK, text)
+	}
 	callbacks := func() (all []payment.Callback) {
 		view(t, g.rig, func(tx tx) (err error) { all, err = tx.Callbacks(i.ID, 9); return err })
 		return all
@@ -316,7 +325,13 @@ func TestCallbacksPage(t *testing.T) {
 	}
 	b.want("its story", b.get("/payments/"+string(i.ID)), http.StatusOK, "Sent a callback again")
 	b.want("failing now", b.get("/callbacks"), http.StatusOK, "paid-1")
-	if a := b.post("/callbacks/resend", url.Values{"pile": {"parked"}}); a.code != http.StatusSeeOther {
+	b.want("its next try", b.get("/payments/"+string(i.ID)), http.StatusOK, "Next try")
+	tomorrow := g.clock().Add(24 * time.Hour).In(time.FixedZone("KST", 9*3600)).Format(time.DateOnly)
+	if a := b.post("/callbacks/resend", url.Values{"pile": {"parked"}, "from": {tomorrow}}); a.code != http.StatusSeeOther {
+		t.Fatalf("resend what is made tomorrow: %d %s", a.code, a.body)
+	}
+	b.want("still parked", b.get("/callbacks?pile=parked"), http.StatusOK, "more-0")
+	if a := b.post("/callbacks/resend", url.Values{"pile": {"parked"}, "to": {tomorrow}}); a.code != http.StatusSeeOther {
 		t.Fatalf("resend all: %d %s", a.code, a.body)
 	}
 	b.want("none parked", b.get("/callbacks?pile=parked"), http.StatusOK, "There is no callback here")

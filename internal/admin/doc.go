@@ -43,7 +43,7 @@
 //
 //  6. Lists page by key: ask for engine.PageRows+1 rows and link to ?before=… of the last one shown; see auditlog.go.
 //
-//  7. go test ./internal/admin -update writes docs/roles.md anew; TestEveryRoute tries the route as every role over HTTP by
+//  7. go test ./internal/admin -update writes docs/roles.md anew; TestA10EveryRoute tries the route as every role over HTTP by
 //     itself. Then a test of your own with newRig: g.browser().login(ownerEmail), get, post, want; stepUp where the route
 //     needs it.
 //

@@ -12,8 +12,8 @@ import (
 
 var linkIn = regexp.MustCompile(`/link/[A-Za-z0-9_-]{43}`)
 
-// TestFirstRun: the first account is made by a link that works once; there is no default password.
-func TestFirstRun(t *testing.T) {
+// TestA14FirstRun: the first account is made by a link that works once; there is no default password.
+func TestA14FirstRun(t *testing.T) {
 	g := newRig(t)
 	link, err := g.office.SetupLink(t.Context(), false)
 	if err != nil {

@@ -81,9 +81,9 @@ func TestRolesDocument(t *testing.T) {
 	}
 }
 
-// TestEveryRoute: each caller gets at each route exactly what the matrix says, over HTTP. A route that is let through may
+// TestA10EveryRoute: each caller gets at each route exactly what the matrix says, over HTTP. A route that is let through may
 // answer anything but a refusal of the guard.
-func TestEveryRoute(t *testing.T) {
+func TestA10EveryRoute(t *testing.T) {
 	g := newRig(t)
 	browsers := map[string]*browser{nobody: g.browser()}
 	for _, c := range columns()[1:] {

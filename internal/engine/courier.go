@@ -216,7 +216,7 @@ func (c *Courier) book(tx Tx, cb payment.Callback, answer payment.Answer) error 
 	cb.Attempts++
 	err := tx.AddAttempt(payment.Attempt{
 		CallbackID: cb.ID, N: cb.Attempts, At: tx.Now(), Took: answer.Took, HTTPStatus: answer.Status,
-		Verdict: answer.Verdict, Detail: answer.Detail, Answer: answer.Body,
+		Verdict: answer.Verdict, Detail: answer.Detail, Answer: answer.Body, Sent: answer.Sent, Headers: answer.Headers,
 	})
 	if err != nil {
 		return err

@@ -35,6 +35,8 @@ type Attempt struct {
 	Verdict    string // a word of package webhook
 	Detail     string
 	Answer     []byte // at most 1 KiB of what came back
+	Sent       string // headers that were sent, a line each, without the signature
+	Headers    string // headers that came back, a line each, without cookies; cut off
 }
 
 // A Message is what is sent for a callback: the body with the secrets that sign it.
@@ -54,4 +56,6 @@ type Answer struct {
 	Body      []byte // at most 1 KiB
 	Took      time.Duration
 	Detail    string
+	// Sent and Headers are the headers that went and that came, a line each, fit to be kept and shown; "" where there were none.
+	Sent, Headers string
 }

@@ -87,7 +87,7 @@ func (t *tx) claimFew(ctx context.Context, p row.ClaimLanesParams) ([]row.Callba
 func (t *tx) AddAttempt(a payment.Attempt) error {
 	return t.fail("add attempt", t.q.AddAttempt(t.ctx, row.AddAttemptParams{
 		CallbackID: string(a.CallbackID), Number: int64(a.N), At: millis(a.At), TookMs: a.Took.Milliseconds(),
-		HttpStatus: int64(a.HTTPStatus), Verdict: a.Verdict, Detail: a.Detail, Answer: bytes(a.Answer),
+		HttpStatus: int64(a.HTTPStatus), Verdict: a.Verdict, Detail: a.Detail, Answer: bytes(a.Answer), Sent: a.Sent, Headers: a.Headers,
 	}))
 }
 
@@ -98,7 +98,7 @@ func (t *tx) Attempts(id payment.ID, limit int) ([]payment.Attempt, error) {
 	for i, r := range rows {
 		all[i] = payment.Attempt{
 			CallbackID: payment.ID(r.CallbackID), N: int(r.Number), At: at(r.At), Took: span(r.TookMs),
-			HTTPStatus: int(r.HttpStatus), Verdict: r.Verdict, Detail: r.Detail, Answer: r.Answer,
+			HTTPStatus: int(r.HttpStatus), Verdict: r.Verdict, Detail: r.Detail, Answer: r.Answer, Sent: r.Sent, Headers: r.Headers,
 		}
 	}
 	return all, t.fail("list attempts", err)

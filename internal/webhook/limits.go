@@ -15,6 +15,8 @@ const (
 	MaxReply = 1 << 10
 	// MaxReplyHeader bounds the answer's header, in bytes (webhook.MaxReplyHeader).
 	MaxReplyHeader = 16 << 10
+	// MaxKeptHeader is how much of the headers of an answer is kept, in bytes. A choice: what tells a firewall from a shop is short.
+	MaxKeptHeader = 1 << 10
 	// MaxAddresses is how many of a name's addresses are tried. A choice: more only lengthen a try.
 	MaxAddresses = 4
 	// MaxURL bounds a callback URL, in bytes (api.MaxURL).

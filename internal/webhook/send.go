@@ -120,11 +120,16 @@ func (s *Sender) try(parent context.Context, m payment.Message, at time.Time) pa
 	req.Header.Set(HeaderID, m.ID)
 	req.Header.Set(HeaderTimestamp, timestamp(at))
 	req.Header.Set(HeaderSignature, signature)
+	sent := headerLines(req.Header)
 
 	// RoundTrip, not a Client: a client follows redirects and adds cookies and credentials of its own.
 	res, err := s.transport.RoundTrip(req)
 	if err != nil {
-		return failed(parent, err, step.now())
+		a := failed(parent, err, step.now())
+		if step.now() == stepSend { // before, nothing was sent
+			a.Sent = sent
+		}
+		return a
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, MaxReply+1))
 	cancel() // whatever is still coming is not wanted
@@ -132,7 +137,7 @@ func (s *Sender) try(parent context.Context, m payment.Message, at time.Time) pa
 	if err == nil && closing != nil && len(body) <= MaxReply {
 		err = closing
 	}
-	a := payment.Answer{Status: res.StatusCode, Body: body[:min(len(body), MaxReply)]}
+	a := payment.Answer{Status: res.StatusCode, Body: body[:min(len(body), MaxReply)], Sent: sent, Headers: headerLines(res.Header)}
 	if err != nil {
 		cut := failed(parent, err, step.now())
 		a.Verdict, a.Detail = cut.Verdict, cut.Detail

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
@@ -415,5 +416,98 @@ func TestNoOtherWayOut(t *testing.T) {
 		if strings.Contains(string(text), "net.Dialer") && file != "guard.go" {
 			t.Errorf("%s has a dialer of its own", file)
 		}
+	}
+}
+
+// TestA6Headers: the headers of a try are kept as they went and as they came, without what somebody could use, and within a bound.
+func TestA6Headers(t *testing.T) {
+	var got http.Header
+	url, s := shop(t, func(w http.ResponseWriter, r *http.Request) {
+		got = r.Header.Clone()
+		w.Header().Set("Server", "nginx\tand \xff")
+		w.Header().Add("Set-Cookie", "session=secret")
+		w.Header().Set("X-Long", strings.Repeat("가", 1000))
+		w.WriteHeader(403)
+	})
+	a := s.Send(t.Context(), message(url))
+	for _, name := range []string{HeaderID, HeaderTimestamp, "Content-Type", "User-Agent"} {
+		if line := http.CanonicalHeaderKey(name) + ": " + got.Get(name); !strings.Contains("\n"+a.Sent+"\n", "\n"+line+"\n") {
+			t.Errorf("no %q in %q", line, a.Sent)
+		}
+	}
+	if strings.Contains(a.Sent, got.Get(HeaderSignature)) || !strings.Contains(a.Sent, "Webhook-Signature: v1,…") {
+		t.Errorf("sent: %q", a.Sent)
+	}
+	if !strings.Contains(a.Headers, "Server: nginx and \ufffd\n") || strings.Contains(a.Headers, "secret") || len(a.Headers) > MaxKeptHeader || !utf8.ValidString(a.Headers) {
+		t.Errorf("came: %d bytes: %q", len(a.Headers), a.Headers)
+	}
+	if a := s.Send(t.Context(), message("https://127.0.0.1:1/cb")); a.Sent != "" || a.Headers != "" {
+		t.Errorf("nothing went, but: %q %q", a.Sent, a.Headers)
+	}
+}
+
+// TestA7Diagnosis: every answer that shops give by mistake, and every way in which none comes, is told from the others by a real shop, and
+// explained with its cure in both languages; harmless ones count (experience 4.4).
+func TestA7Diagnosis(t *testing.T) {
+	says := func(status int, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "/login")
+			w.WriteHeader(status)
+			io.WriteString(w, body)
+		}
+	}
+	secure := httptest.NewTLSServer(says(200, "ok"))
+	t.Cleanup(secure.Close)
+	for _, c := range []struct {
+		name    string
+		shop    http.HandlerFunc
+		url     string // in place of a shop
+		verdict Verdict
+		en, ko  string
+	}{
+		{"ok", says(200, "ok"), "", Delivered, "Delivered", "정상 수신"},
+		{"OK", says(201, "OK"), "", Delivered, "Delivered", "정상 수신"},
+		{"white space and a BOM", says(200, "\ufeff \r\n ok\n"), "", Delivered, "Delivered", "정상 수신"},
+		{"quotes", says(200, `"ok"`), "", Quoted, "without quotes, not JSON", "따옴표나 JSON 없이"},
+		{"JSON", says(200, `{"result":"ok"}`), "", Quoted, "without quotes, not JSON", "따옴표나 JSON 없이"},
+		{"a notice of PHP", says(200, "ok<br>Warning: x"), "", PHPNotice, "display_errors", "display_errors"},
+		{"a page", says(200, "<!doctype html><title>Log in</title>"), "", HTML, "login page or a catch-all route", "로그인 페이지나 기본 페이지"},
+		{"nothing", says(200, ""), "", Empty, "The script ended before it printed", "출력하기 전에 스크립트가 끝"},
+		{"a redirect", says(302, ""), "", Redirect, "Register the final URL", "최종 URL을 등록"},
+		{"401", says(401, ""), "", Forbidden, "Let our IP addresses in", "IP 주소를 허용"},
+		{"403", says(403, "<html>"), "", Forbidden, "Let our IP addresses in", "IP 주소를 허용"},
+		{"404", says(404, ""), "", NotFound, "Check the URL", "URL을 확인"},
+		{"405", says(405, ""), "", Method, "Route POST", "POST 요청을 처리"},
+		{"ok with 404", says(404, "ok"), "", BadStatus, "both are needed", "모두 필요"},
+		{"ok with 500", says(500, "ok"), "", BadStatus, "both are needed", "모두 필요"},
+		{"no answer in time", func(_ http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+		}, "", Timeout, "Answer ok first, work later", "먼저 ok를 응답"},
+		{"a certificate of nobody", nil, secure.URL, TLS, "Check the certificate", "인증서와 체인"},
+		{"a name of nobody", nil, "https://nobody.test/cb", DNS, "the DNS records", "DNS 레코드"},
+		{"an address of its own", nil, "https://127.0.0.1/cb", NotPublic, "public address", "공인 주소"},
+		{"nobody listens", nil, "https://shop.test:1/cb", RefusedConnection, "Is the server running", "서버가 실행 중인지"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			url := c.url
+			open := []Opening{{secure.URL, loopbacks}, {"https://shop.test:1", loopbacks}}
+			if c.shop != nil {
+				srv := httptest.NewServer(c.shop)
+				t.Cleanup(srv.Close)
+				url, open = srv.URL, []Opening{{srv.URL, loopbacks}}
+			}
+			s := sender(t, Options{Open: open, Resolver: answers{"shop.test": {netip.MustParseAddr("127.0.0.1")}}})
+			s.total = 500 * time.Millisecond
+			a := s.Send(t.Context(), message(url))
+			if a.Verdict != string(c.verdict) || a.Delivered != (c.verdict == Delivered) {
+				t.Errorf("%s (%q), want %s", a.Verdict, a.Detail, c.verdict)
+			}
+			for language, want := range map[string]string{"en": c.en, "ko": c.ko} {
+				if said := Verdict(a.Verdict).Explain(language); !strings.Contains(said, want) {
+					t.Errorf("in %s: %q does not name %q", language, said, want)
+				}
+			}
+		})
 	}
 }

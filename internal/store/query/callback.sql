@@ -80,8 +80,8 @@ WHERE callback.n IN (SELECT n FROM locked)
 RETURNING *;
 
 -- name: AddAttempt :exec
-INSERT INTO attempt (callback_id, number, at, took_ms, http_status, verdict, detail, answer)
-VALUES (@callback_id, @number, @at, @took_ms, @http_status, @verdict, @detail, @answer);
+INSERT INTO attempt (callback_id, number, at, took_ms, http_status, verdict, detail, answer, sent, headers)
+VALUES (@callback_id, @number, @at, @took_ms, @http_status, @verdict, @detail, @answer, @sent, @headers);
 
 -- name: Attempts :many
 SELECT * FROM attempt WHERE callback_id = @callback_id ORDER BY number LIMIT @most;

@@ -10,8 +10,8 @@ import (
 )
 
 const addAttempt = `-- name: AddAttempt :exec
-INSERT INTO attempt (callback_id, number, at, took_ms, http_status, verdict, detail, answer)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO attempt (callback_id, number, at, took_ms, http_status, verdict, detail, answer, sent, headers)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 `
 
 type AddAttemptParams struct {
@@ -23,6 +23,8 @@ type AddAttemptParams struct {
 	Verdict    string
 	Detail     string
 	Answer     []byte
+	Sent       string
+	Headers    string
 }
 
 func (q *Queries) AddAttempt(ctx context.Context, arg AddAttemptParams) error {
@@ -35,6 +37,8 @@ func (q *Queries) AddAttempt(ctx context.Context, arg AddAttemptParams) error {
 		arg.Verdict,
 		arg.Detail,
 		arg.Answer,
+		arg.Sent,
+		arg.Headers,
 	)
 	return err
 }
@@ -95,7 +99,7 @@ func (q *Queries) AddCallback(ctx context.Context, arg AddCallbackParams) error 
 }
 
 const attempts = `-- name: Attempts :many
-SELECT callback_id, number, at, took_ms, http_status, verdict, detail, answer FROM attempt WHERE callback_id = $1 ORDER BY number LIMIT $2
+SELECT callback_id, number, at, took_ms, http_status, verdict, detail, answer, sent, headers FROM attempt WHERE callback_id = $1 ORDER BY number LIMIT $2
 `
 
 type AttemptsParams struct {
@@ -121,6 +125,8 @@ func (q *Queries) Attempts(ctx context.Context, arg AttemptsParams) ([]Attempt, 
 			&i.Verdict,
 			&i.Detail,
 			&i.Answer,
+			&i.Sent,
+			&i.Headers,
 		); err != nil {
 			return nil, err
 		}

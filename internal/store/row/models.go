@@ -64,6 +64,8 @@ type Attempt struct {
 	Verdict    string
 	Detail     string
 	Answer     []byte
+	Sent       string
+	Headers    string
 }
 
 type AuditRecord struct {

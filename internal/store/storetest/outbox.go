@@ -86,7 +86,7 @@ func callbacks(t *testing.T, s *suite) {
 	for n := range 3 {
 		a := payment.Attempt{
 			CallbackID: c.ID, N: n + 1, At: start, Took: 15 * time.Millisecond, HTTPStatus: 500, Verdict: "bad-status",
-			Detail: "said 500", Answer: []byte("no\xff"),
+			Detail: "said 500", Answer: []byte("no\xff"), Sent: "Webhook-Id: x", Headers: "Content-Type: 글\nServer: s",
 		}
 		s.update(func(tx engine.Tx) error { return tx.AddAttempt(a) })
 		tries = append(tries, a)
