@@ -2,6 +2,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -235,5 +236,5 @@ func (a *App) Close() error {
 	return errors.Join(errs...)
 }
 
-// SeedDir is where the signer keeps its seed and journal.
-func (c Config) SeedDir() string { return filepath.Join(c.Data, "signer") }
+// SeedDir is where the embedded signer keeps its seed and journal.
+func (c Config) SeedDir() string { return cmp.Or(c.signerDir, filepath.Join(c.Data, "signer")) }
