@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,13 +22,14 @@ func (p *Payer) gather(ctx context.Context, id payment.ID) error {
 		if !p.Net.Accounts {
 			return p.gatherOutputs(tx, x)
 		}
-		all, err := tx.WalletAddresses(x.MerchantID, x.Network, Batch)
-		if err != nil || len(all) == 0 {
-			return errors.Join(err, errMoved)
+		l, err := accounts(tx, x.MerchantID, x.Network, nil)
+		if err != nil {
+			return err
 		}
-		slices.SortFunc(all, func(a, b payment.Address) int {
-			return cmp.Or(b.Wallet.Cmp(a.Wallet), cmp.Compare(a.Address, b.Address))
-		})
+		all := l.kept
+		if len(all) == 0 {
+			return errMoved
+		}
 		before, err := tx.GatherPayouts(x.ID)
 		if err != nil {
 			return err
@@ -66,18 +66,19 @@ func (p *Payer) addGathers(tx Tx, x payment.Payout, all []payment.Address) error
 	return nil
 }
 
-// gatherOutputs makes one output of many, as often as it takes until one transaction can spend enough. Those that the network's
-// fee would eat are left where they are.
+// gatherOutputs makes one output of many, as often as it takes until one transaction can spend enough, and of more than MaxGathered
+// in as many rounds. Those that the network's fee would eat are left where they are.
 func (p *Payer) gatherOutputs(tx Tx, x payment.Payout) error {
-	coins, err := p.coins(tx, x.Source)
+	l, err := outputs(tx, x.Source, x.Network, nil)
 	if err != nil {
 		return err
 	}
+	coins := l.kept
 	most := money.Zero(x.Network.Coin())
 	for _, c := range coins[:min(len(coins), MaxHoldings)] {
 		most = most.Add(c.Amount)
 	}
-	coins = slices.DeleteFunc(coins, func(c payment.Deposit) bool {
+	coins = slices.DeleteFunc(coins, func(c Output) bool {
 		return c.Amount.PerMillion(GatherShare).Less(p.fees.Holding)
 	})
 	if len(coins) <= MaxHoldings {

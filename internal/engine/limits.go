@@ -61,6 +61,10 @@ const (
 	MaxVersions = 10
 	// MaxHoldings bounds the tickets of a spend (bitcoin.MaxInputs).
 	MaxHoldings = 50
+	// MaxGathered bounds the outputs that one round of gathering brings together: into as many as one spend may use. What is
+	// left is gathered by the next round. MaxGathers bounds the accounts of a round, each of which is a spend of its own.
+	MaxGathered = MaxHoldings * MaxHoldings
+	MaxGathers  = 400
 	// GatherShare is what of an output, in millionths, the network fee for spending it may take when outputs are gathered: half
 	// of what the signer allows of a gather (signer.WithdrawShare).
 	GatherShare = 100_000

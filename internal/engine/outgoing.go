@@ -94,11 +94,12 @@ type VersionTx interface {
 
 // CoinTx finds what can be spent, and keeps whether payouts may go on.
 type CoinTx interface {
-	// Coins are an account's confirmed deposits, change included, whose ticket no spend holds, the oldest first.
-	Coins(a ledger.Account, network money.Network, limit int) ([]payment.Deposit, error)
-	// WalletAddresses are given addresses of a merchant's that hold something of its wallet's, in address order, and
-	// ReceivingAddress the one that its wallet receives at; payment.ErrAbsent before the first.
-	WalletAddresses(merchant payment.ID, network money.Network, limit int) ([]payment.Address, error)
+	// Coins are an account's confirmed deposits, change included, whose ticket no spend holds, in the order of their making,
+	// after a number.
+	Coins(a ledger.Account, network money.Network, after int64, limit int) ([]Output, error)
+	// WalletAddresses are given addresses of a merchant's that hold something of its wallet's, after an address in address
+	// order, and ReceivingAddress the one that its wallet receives at; payment.ErrAbsent before the first.
+	WalletAddresses(merchant payment.ID, network money.Network, after string, limit int) ([]payment.Address, error)
 	ReceivingAddress(merchant payment.ID, network money.Network) (payment.Address, error)
 	// DepositRefs are the refs of all deposits of a network in the order of their making, after a number.
 	DepositRefs(network money.Network, after int64, limit int) ([]NumberedRef, error)
@@ -107,6 +108,13 @@ type CoinTx interface {
 	// Halt is why payouts of every network stand still; "" while they go on.
 	Halt() (Halt, error)
 	SaveHalt(h Halt) error
+}
+
+// An Output is a deposit as far as spending it goes, with its number in the order of their making.
+type Output struct {
+	N            int64
+	Ref, Address string
+	Amount       money.Amount
 }
 
 // A NumberedRef is a deposit's ref and its number in the order of their making.

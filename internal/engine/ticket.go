@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,12 +25,12 @@ func (p *Payer) tickets(tx Tx, x payment.Payout) ([]payment.Ticket, payment.Hold
 		if len(all) == MaxHoldings || !have.Less(need) {
 			break
 		}
-		addr, err := tx.Address(c.Network, c.Address)
+		addr, err := tx.Address(p.Net.Network, c.Address)
 		if err != nil {
 			return nil, "", err
 		}
 		have = have.Add(c.Amount)
-		all = append(all, payment.Ticket{Network: c.Network, Ticket: c.Ref, Address: c.Address, Amount: c.Amount, Index: addr.Index})
+		all = append(all, payment.Ticket{Network: p.Net.Network, Ticket: c.Ref, Address: c.Address, Amount: c.Amount, Index: addr.Index})
 	}
 	switch {
 	case !have.Less(need):
@@ -46,19 +45,21 @@ func (p *Payer) tickets(tx Tx, x payment.Payout) ([]payment.Ticket, payment.Hold
 	return nil, payment.HoldBusy, nil
 }
 
-// coins are an account's unspent outputs, the largest first, so that few of them pay.
-func (p *Payer) coins(tx Tx, source ledger.Account) ([]payment.Deposit, error) {
-	coins, err := tx.Coins(source, p.Net.Network, Batch)
-	slices.SortStableFunc(coins, func(a, b payment.Deposit) int { return b.Amount.Cmp(a.Amount) })
-	return coins, err
-}
-
-// coinsFor are the outputs that a payout is paid with. An excess is paid with those that the merchant's part can do without, so
-// that a payer who sends many small ones pays for them himself.
-func (p *Payer) coinsFor(tx Tx, x payment.Payout, source ledger.Account) ([]payment.Deposit, error) {
-	coins, err := p.coins(tx, source)
-	if err != nil || x.Kind != payment.RefundExcess || len(coins) <= MaxHoldings {
-		return coins, err
+// coinsFor are the outputs that a payout is paid with, the largest first, so that few of them pay. An excess is paid with those
+// that the merchant's part can do without, so that a payer who sends many small ones pays for them himself.
+func (p *Payer) coinsFor(tx Tx, x payment.Payout, source ledger.Account) ([]Output, error) {
+	need := x.Amount.Sub(x.Wasted)
+	enough := func(l *largest[Output]) bool { return l.covers(need, MaxHoldings) }
+	if x.Kind == payment.RefundExcess || x.Kind == payment.Gather { // a gather is of the largest ones that there are
+		enough = nil
+	}
+	l, err := outputs(tx, source, p.Net.Network, enough)
+	if err != nil {
+		return nil, err
+	}
+	coins := l.kept
+	if x.Kind != payment.RefundExcess || len(coins) <= MaxHoldings {
+		return coins, nil
 	}
 	_, a, err := p.assess(tx, x.InvoiceID)
 	if err != nil {
@@ -85,7 +86,7 @@ func (p *Payer) coinsFor(tx Tx, x payment.Payout, source ledger.Account) ([]paym
 }
 
 // without leaves out what covers a part: the smallest output that does alone, else the largest ones. The largest come first.
-func without(coins []payment.Deposit, part money.Amount) []payment.Deposit {
+func without(coins []Output, part money.Amount) []Output {
 	for i := len(coins) - 1; i >= 0; i-- {
 		if !coins[i].Amount.Less(part) {
 			return slices.Delete(slices.Clone(coins), i, i+1)
@@ -108,20 +109,20 @@ func (p *Payer) account(tx Tx, x payment.Payout) ([]payment.Ticket, payment.Hold
 		}
 		return p.nonce(tx, addr, addr.Balance.Sub(addr.Wallet), need)
 	}
-	all, err := tx.WalletAddresses(x.MerchantID, x.Network, Batch)
-	if err != nil {
+	var addr payment.Address
+	_, err := accounts(tx, x.MerchantID, x.Network, func(a payment.Address) {
+		if !a.Wallet.Less(need) && a.Address != x.To && (addr.Address == "" || a.Wallet.Less(addr.Wallet)) {
+			addr = a
+		}
+	})
+	switch {
+	case err != nil:
 		return nil, "", err
-	}
-	all = slices.DeleteFunc(all, func(a payment.Address) bool { return a.Wallet.Less(need) || a.Address == x.To })
-	if len(all) == 0 && x.Kind == payment.Gather {
+	case addr.Address == "" && x.Kind == payment.Gather:
 		return nil, "", errGone
-	}
-	if len(all) == 0 {
+	case addr.Address == "":
 		return nil, payment.HoldGather, nil
 	}
-	addr := slices.MinFunc(all, func(a, b payment.Address) int {
-		return cmp.Or(a.Wallet.Cmp(b.Wallet), cmp.Compare(a.Address, b.Address))
-	})
 	return p.nonce(tx, addr, addr.Wallet, need)
 }
 

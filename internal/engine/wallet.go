@@ -309,31 +309,18 @@ func (d *Desk) WithdrawalCost(ctx context.Context, a AskWithdrawal) (Cost, error
 
 // tickets is from how many of the wallet's holdings an amount would come, at least one.
 func (d *Desk) tickets(tx Tx, a AskWithdrawal, amount money.Amount) (int, error) {
-	var all []money.Amount
 	if d.Nets[a.Network.Coin()].Accounts {
-		accounts, err := tx.WalletAddresses(a.Merchant, a.Network, Batch)
+		l, err := accounts(tx, a.Merchant, a.Network, nil)
 		if err != nil {
 			return 0, err
 		}
-		for _, x := range accounts {
-			all = append(all, x.Wallet)
-		}
-	} else {
-		coins, err := tx.Coins(ledger.Wallet(string(a.Merchant)), a.Network, Batch)
-		if err != nil {
-			return 0, err
-		}
-		for _, x := range coins {
-			all = append(all, x.Amount)
-		}
+		return l.toCover(amount), nil
 	}
-	slices.SortFunc(all, func(x, y money.Amount) int { return y.Cmp(x) }) // the payer takes large ones first
-	n, sum := 0, money.Zero(a.Network.Coin())
-	for n < len(all) && sum.Less(amount) {
-		sum = sum.Add(all[n])
-		n++
+	l, err := outputs(tx, ledger.Wallet(string(a.Merchant)), a.Network, nil)
+	if err != nil {
+		return 0, err
 	}
-	return max(n, 1), nil
+	return l.toCover(amount), nil
 }
 
 // Payouts are a merchant's, at most Batch, the newest first.

@@ -10,16 +10,24 @@ import (
 	"github.com/pipe-pg/pipe/internal/store/row"
 )
 
-// Coins are an account's confirmed deposits, change included, whose ticket no spend holds, the oldest first.
-func (t *tx) Coins(a ledger.Account, network money.Network, limit int) ([]payment.Deposit, error) {
-	rows, err := t.q.Coins(t.ctx, row.CoinsParams{Account: string(a), Network: string(network), Most: atMost(limit)})
-	return t.deposits("list coins", rows, err)
+// Coins are an account's confirmed deposits, change included, whose ticket no spend holds, in the order of their making, after
+// a number.
+func (t *tx) Coins(a ledger.Account, network money.Network, after int64, limit int) ([]engine.Output, error) {
+	rows, err := t.q.Coins(t.ctx, row.CoinsParams{Account: string(a), Network: string(network), N: after, Most: atMost(limit)})
+	if err != nil {
+		return nil, t.fail("list coins", err)
+	}
+	all, err := each(rows, func(r row.CoinsRow) (engine.Output, error) {
+		value, err := amount(money.Currency(r.Coin), r.Amount)
+		return engine.Output{N: r.N, Ref: r.Ref, Address: r.Address, Amount: value}, err
+	})
+	return all, t.fail("list coins", err)
 }
 
-// WalletAddresses are given addresses of a merchant's that hold something of its wallet's, in address order.
-func (t *tx) WalletAddresses(merchant payment.ID, network money.Network, limit int) ([]payment.Address, error) {
+// WalletAddresses are given addresses of a merchant's that hold something of its wallet's, after an address in address order.
+func (t *tx) WalletAddresses(merchant payment.ID, network money.Network, after string, limit int) ([]payment.Address, error) {
 	rows, err := t.q.LadenAddresses(t.ctx, row.LadenAddressesParams{
-		MerchantID: string(merchant), Network: string(network), Most: atMost(limit),
+		MerchantID: string(merchant), Network: string(network), Address: after, Most: atMost(limit),
 	})
 	return t.addresses("list a wallet's addresses", rows, err)
 }

@@ -261,7 +261,7 @@ func readMigrated(t *testing.T, url string) {
 		if deposit.Account != ledger.Invoice(oldID(0xC1)) || deposit.SpendID != "" || deposit.Rev != 5 {
 			t.Errorf("the deposit is %+v", deposit)
 		}
-		coins, err := tx.Coins(deposit.Account, "ethereum/1337", 9)
+		coins, err := tx.Coins(deposit.Account, "ethereum/1337", 0, 9)
 		if err != nil || len(coins) != 1 {
 			t.Errorf("coins %v: %v", coins, err)
 		}

@@ -59,7 +59,8 @@ UPDATE address SET state = 'dead', rev = rev + 1 WHERE state = 'free' AND epoch 
 -- Only given ones are laden, and have a given_at. Their state is not asked for: PostgreSQL would take another index for it,
 -- which leads through those of every merchant.
 -- name: LadenAddresses :many
-SELECT * FROM address WHERE merchant_id = @merchant_id AND network = @network AND laden ORDER BY address LIMIT @most;
+SELECT * FROM address
+WHERE merchant_id = @merchant_id AND network = @network AND laden AND address > @address ORDER BY address LIMIT @most;
 
 -- name: ReceivingAddress :one
 SELECT * FROM address

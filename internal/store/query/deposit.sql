@@ -43,8 +43,8 @@ SELECT * FROM deposit WHERE network = @network AND address = @address ORDER BY n
 SELECT n, ref FROM deposit WHERE network = @network AND n > @n ORDER BY n LIMIT @most;
 
 -- name: Coins :many
-SELECT * FROM deposit
-WHERE account = @account AND network = @network AND state = 'confirmed' AND NOT taken
+SELECT n, ref, address, coin, amount FROM deposit
+WHERE account = @account AND network = @network AND state = 'confirmed' AND NOT taken AND n > @n
 ORDER BY n LIMIT @most;
 
 -- name: TakeCoin :exec

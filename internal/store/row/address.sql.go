@@ -293,19 +293,26 @@ func (q *Queries) KillAddresses(ctx context.Context, epoch int64) error {
 }
 
 const ladenAddresses = `-- name: LadenAddresses :many
-SELECT n, network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev, wallet, laden, nonce FROM address WHERE merchant_id = $1 AND network = $2 AND laden ORDER BY address LIMIT $3
+SELECT n, network, address, merchant_id, idx, epoch, state, invoice_id, coin, balance, hot_until, released_at, given_at, rev, wallet, laden, nonce FROM address
+WHERE merchant_id = $1 AND network = $2 AND laden AND address > $3 ORDER BY address LIMIT $4
 `
 
 type LadenAddressesParams struct {
 	MerchantID string
 	Network    string
+	Address    string
 	Most       int32
 }
 
 // Only given ones are laden, and have a given_at. Their state is not asked for: PostgreSQL would take another index for it,
 // which leads through those of every merchant.
 func (q *Queries) LadenAddresses(ctx context.Context, arg LadenAddressesParams) ([]Address, error) {
-	rows, err := q.db.QueryContext(ctx, ladenAddresses, arg.MerchantID, arg.Network, arg.Most)
+	rows, err := q.db.QueryContext(ctx, ladenAddresses,
+		arg.MerchantID,
+		arg.Network,
+		arg.Address,
+		arg.Most,
+	)
 	if err != nil {
 		return nil, err
 	}

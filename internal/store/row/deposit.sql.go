@@ -199,53 +199,46 @@ func (q *Queries) BlockDeposits(ctx context.Context, arg BlockDepositsParams) ([
 }
 
 const coins = `-- name: Coins :many
-SELECT n, id, invoice_id, network, ref, address, coin, amount, sender, txid, state, seen_at, pending_at, spendable, height, block_hash, block_time, arrived_at, turn, worth_currency, worth, unvalued, rev, account, spend_id, taken FROM deposit
-WHERE account = $1 AND network = $2 AND state = 'confirmed' AND NOT taken
-ORDER BY n LIMIT $3
+SELECT n, ref, address, coin, amount FROM deposit
+WHERE account = $1 AND network = $2 AND state = 'confirmed' AND NOT taken AND n > $3
+ORDER BY n LIMIT $4
 `
 
 type CoinsParams struct {
 	Account string
 	Network string
+	N       int64
 	Most    int32
 }
 
-func (q *Queries) Coins(ctx context.Context, arg CoinsParams) ([]Deposit, error) {
-	rows, err := q.db.QueryContext(ctx, coins, arg.Account, arg.Network, arg.Most)
+type CoinsRow struct {
+	N       int64
+	Ref     string
+	Address string
+	Coin    string
+	Amount  string
+}
+
+func (q *Queries) Coins(ctx context.Context, arg CoinsParams) ([]CoinsRow, error) {
+	rows, err := q.db.QueryContext(ctx, coins,
+		arg.Account,
+		arg.Network,
+		arg.N,
+		arg.Most,
+	)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []Deposit
+	var items []CoinsRow
 	for rows.Next() {
-		var i Deposit
+		var i CoinsRow
 		if err := rows.Scan(
 			&i.N,
-			&i.ID,
-			&i.InvoiceID,
-			&i.Network,
 			&i.Ref,
 			&i.Address,
 			&i.Coin,
 			&i.Amount,
-			&i.Sender,
-			&i.TxID,
-			&i.State,
-			&i.SeenAt,
-			&i.PendingAt,
-			&i.Spendable,
-			&i.Height,
-			&i.BlockHash,
-			&i.BlockTime,
-			&i.ArrivedAt,
-			&i.Turn,
-			&i.WorthCurrency,
-			&i.Worth,
-			&i.Unvalued,
-			&i.Rev,
-			&i.Account,
-			&i.SpendID,
-			&i.Taken,
 		); err != nil {
 			return nil, err
 		}

@@ -86,13 +86,16 @@ func coins(t *testing.T, s *suite) {
 	a := s.application()
 	i := s.invoiceFor(a)
 	mine, wallet := ledger.Invoice(string(i.ID)), ledger.Wallet(string(a.MerchantID))
-	list := func(account ledger.Account, limit int) string {
+	var last engine.Output
+	after := func(account ledger.Account, n int64, limit int) string {
 		var refs []string
-		for _, d := range get(s, func(tx engine.Tx) ([]payment.Deposit, error) { return tx.Coins(account, bitcoin, limit) }) {
-			refs = append(refs, d.Ref)
+		for _, o := range get(s, func(tx engine.Tx) ([]engine.Output, error) { return tx.Coins(account, bitcoin, n, limit) }) {
+			last = o
+			refs = append(refs, o.Ref)
 		}
 		return strings.Join(refs, " ")
 	}
+	list := func(account ledger.Account, limit int) string { return after(account, 0, limit) }
 	expect := func(what, got, want string) {
 		t.Helper()
 		if got != want {
@@ -117,6 +120,12 @@ func coins(t *testing.T, s *suite) {
 	s.addDeposit(elsewhere)
 	expect("coins", list(mine, 9), "b a change")
 	expect("the oldest coin", list(mine, 1), "b")
+	if last.Address != b.Address || !last.Amount.Equal(b.Amount) || last.N <= 0 {
+		t.Errorf("the oldest coin is %+v", last)
+	}
+	expect("the next coin", after(mine, last.N, 1), "a")
+	expect("the last coin", after(mine, last.N, 9), "change")
+	expect("after the last coin", after(mine, last.N, 9), "")
 	expect("coins of nobody", list(wallet, 9), "")
 	young.State = payment.Confirmed
 	swap(&young)
@@ -143,7 +152,7 @@ func coins(t *testing.T, s *suite) {
 	change.State, change.BlockHash = payment.Reversed, ""
 	swap(&change)
 	expect("one reversed", list(mine, 9), "yet unseen")
-	eth := get(s, func(tx engine.Tx) ([]payment.Deposit, error) { return tx.Coins(mine, ethereum, 9) })
+	eth := get(s, func(tx engine.Tx) ([]engine.Output, error) { return tx.Coins(mine, ethereum, 0, 9) })
 	if len(eth) != 1 || eth[0].Ref != "elsewhere" {
 		t.Errorf("coins of the other network: %v", eth)
 	}
@@ -189,10 +198,11 @@ func wallets(t *testing.T, s *suite) {
 	absent(s, "receiving address elsewhere", func(tx engine.Tx) (payment.Address, error) { return tx.ReceivingAddress(a.MerchantID, bitcoin) })
 	same(t, "an invoice's address", get(s, func(tx engine.Tx) (payment.Address, error) { return tx.InvoiceAddress(i.ID, ethereum) }), invoiced)
 
+	after := ""
 	list := func(limit int) string {
 		var texts []string
 		for _, a := range get(s, func(tx engine.Tx) ([]payment.Address, error) {
-			return tx.WalletAddresses(a.MerchantID, ethereum, limit)
+			return tx.WalletAddresses(a.MerchantID, ethereum, after, limit)
 		}) {
 			texts = append(texts, a.Address)
 		}
@@ -217,6 +227,11 @@ func wallets(t *testing.T, s *suite) {
 	if got := list(1); got != "0xA" {
 		t.Errorf("the first with coins: %q", got)
 	}
+	after = "0xA"
+	if got := list(9); got != "0xC" {
+		t.Errorf("the others with coins: %q", got)
+	}
+	after = ""
 	hold(invoiced, "0")
 	if got := list(9); got != "0xA" {
 		t.Errorf("after one was emptied: %q", got)
