@@ -43,10 +43,10 @@ const (
 )
 
 // draw makes a chart for each currency that something was paid in. Days begin at first.
-func draw(prices []engine.PaidPrice, first int64, days int, say func(money.Amount) string) []chart {
+func draw(sales []engine.SaleDay, first int64, days int, say func(money.Amount) string) []chart {
 	var all []chart
 	for _, currency := range []money.Currency{money.KRW, money.USD} {
-		own := slices.DeleteFunc(slices.Clone(prices), func(p engine.PaidPrice) bool { return p.Price.Currency() != currency || p.Day < first })
+		own := slices.DeleteFunc(slices.Clone(sales), func(p engine.SaleDay) bool { return p.Total.Currency() != currency || p.Day < first })
 		if len(own) > 0 {
 			all = append(all, axis{first, days, say}.draw(currency, own))
 		}
@@ -67,15 +67,15 @@ type axis struct {
 	say   func(money.Amount) string
 }
 
-func (a axis) draw(currency money.Currency, prices []engine.PaidPrice) chart {
+func (a axis) draw(currency money.Currency, sales []engine.SaleDay) chart {
 	first, days, say := a.first, a.days, a.say
 	c := chart{Currency: currency, Width: chartWidth, Height: chartHeight, First: dayText(first), Last: dayText(first + int64(days) - 1)}
 	values, counts := map[place]money.Amount{}, map[place]int64{}
 	perDay := map[int64]money.Amount{}
 	total := money.Zero(currency)
-	for _, p := range prices {
+	for _, p := range sales {
 		at := place{p.Day, p.Coin}
-		value := money.OfBig(currency, new(big.Int).Mul(p.Price.Big(), big.NewInt(p.Invoices)))
+		value := p.Total
 		values[at] = or(values[at], currency).Add(value)
 		perDay[p.Day] = or(perDay[p.Day], currency).Add(value)
 		counts[at] += p.Invoices

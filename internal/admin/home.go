@@ -60,11 +60,11 @@ func (d *door) home(w http.ResponseWriter, r *http.Request, v *visit) error {
 	zone := time.Duration(offset) * time.Second
 	today := v.Now.Add(zone).UnixMilli() / day.Milliseconds()
 	since := time.UnixMilli((today-int64(p.Days)+1)*day.Milliseconds() - zone.Milliseconds())
-	prices, whole, err := d.Desk.PaidPrices(r.Context(), v.Merchant.ID, since, zone)
+	sales, whole, err := d.Desk.Sales(r.Context(), v.Merchant.ID, since, zone)
 	if err != nil {
 		return err
 	}
-	p.Whole, p.Charts = whole, draw(prices, today-int64(p.Days)+1, p.Days, p.Price)
+	p.Whole, p.Charts = whole, draw(sales, today-int64(p.Days)+1, p.Days, p.Price)
 	return d.render(w, r, "home", p)
 }
 

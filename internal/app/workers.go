@@ -29,6 +29,7 @@ func (a *App) openWorkers() error {
 		worker.Loop{Name: "expire", Every: ExpireEvery, Timeout: StepTimeout, Run: clerk.Expire},
 		worker.Loop{Name: "value", Every: ExpireEvery, Timeout: StepTimeout, Run: clerk.Value},
 		worker.Loop{Name: "prune", Every: PruneEvery, Timeout: StepTimeout, Run: clerk.Prune},
+		worker.Loop{Name: "fold", Every: PruneEvery, Timeout: StepTimeout, Run: clerk.Fold},
 		worker.Loop{Name: "audit", Every: AuditEvery, Timeout: AuditEvery, Run: a.audit},
 		worker.Loop{Name: "callback", Every: CourierEvery, Timeout: StepTimeout, Run: a.courier.Step, Wake: a.bell},
 	)

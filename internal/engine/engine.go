@@ -62,6 +62,7 @@ type Tx interface {
 	MailTx
 	ReportTx
 	HomeTx
+	SaleTx
 	AttentionTx
 }
 

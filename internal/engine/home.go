@@ -28,18 +28,6 @@ type PaidPrice struct {
 	Invoices int64
 }
 
-// PaidPrices are the prices of a merchant's invoices that were paid from a time on; whole is false where there were too many.
-func (d *Desk) PaidPrices(ctx context.Context, merchant payment.ID, since time.Time, zone time.Duration) (all []PaidPrice, whole bool, err error) {
-	err = d.Store.View(ctx, func(tx Tx) (err error) {
-		all, err = tx.PaidPrices(merchant, since, zone, MaxPrices+1)
-		return err
-	})
-	if len(all) > MaxPrices {
-		return all[:MaxPrices], false, err
-	}
-	return all, true, err
-}
-
 // Owed are a merchant's payouts that are not done, at most PageRows.
 func (d *Desk) Owed(ctx context.Context, merchant payment.ID) (all []payment.Payout, err error) {
 	err = d.Store.View(ctx, func(tx Tx) (err error) {

@@ -178,7 +178,14 @@ const (
 	MaxViews     = 20
 	MaxViewName  = 60
 	MaxViewQuery = 1_000
-	// MaxPrices bounds the different prices by day and coin that a chart adds up, MaxRiskPages the pages of Batch accounts that the
+	// FoldAfter is how long an hour is over before its sales are added up for good: far above the longest transaction, and above the
+	// skew of clocks. FoldRows is how many invoices are added up at once, more where one hour has more.
+	FoldAfter = 30 * time.Minute
+	FoldRows  = 5_000
+	// MaxSaleHours bounds the sums of hours that a chart adds up: above all that 90 days can have, in two coins, in none, and in two
+	// currencies.
+	MaxSaleHours = 91 * 24 * 3 * 2
+	// MaxPrices bounds the different prices by day and coin that a chart adds up of hours that are not yet over, MaxRiskPages the pages of Batch accounts that the
 	// operator's page adds up, MaxReason why payouts are halted, in characters. Choices.
 	MaxPrices    = 50_000
 	MaxRiskPages = 100

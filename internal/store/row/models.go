@@ -392,6 +392,21 @@ type Quote struct {
 	Deadline      int64
 }
 
+type SaleHour struct {
+	MerchantID    string
+	Hour          int64
+	Coin          string
+	PriceCurrency string
+	Total         string
+	Invoices      int64
+}
+
+type SalesFolded struct {
+	One       int64
+	UntilHour int64
+	Rev       int64
+}
+
 type SavedView struct {
 	N          int64
 	ID         string

@@ -49,7 +49,7 @@ func Run(t *testing.T, open Open) {
 		{"links", links}, {"audit records", auditRecords}, {"mails", mails},
 		{"invoice lists", invoiceLists}, {"searches", searches}, {"callback lists", callbackLists}, {"moves", moves},
 		{"notes", notes}, {"saved views", savedViews}, {"attention", attention},
-		{"paid prices", paidPrices}, {"owed payouts", owedPayouts},
+		{"paid prices", paidPrices}, {"sales", sales}, {"owed payouts", owedPayouts},
 		{"rollback", rollback}, {"retry", retry}, {"broken", broken}, {"view", view}, {"ids", ids}, {"cancelled", cancelled},
 		{"crowd", crowd}, {"counter", counter}, {"workers", workers}, {"skew", skew},
 	} {
