@@ -214,12 +214,12 @@ func TestA9DangerousChange(t *testing.T) {
 	}
 	b.want("delay", b.get(path), http.StatusOK, "waits: payable from")
 	for _, owner := range []string{ownerEmail, second.Email} {
-		all := g.letters(owner, payment.MailChange)
-		if len(all) == 0 {
-			t.Fatalf("%s was not told", owner)
+		all := g.letters(owner, payment.MailVeto)
+		if len(all) != 1 || all[0]["subject"] != "BTC own-1" || all[0]["by"] != ownerEmail || !strings.HasPrefix(all[0]["link"], g.server.URL+"/veto/") {
+			t.Errorf("%s was told %v", owner, all)
 		}
-		if last := all[len(all)-1]; last["what"] != "settlement.address" || last["by"] != ownerEmail || !strings.HasPrefix(last["link"], g.server.URL+path) {
-			t.Errorf("%s was told %v", owner, last)
+		if l := len(all[0]["link"]); l > 300 {
+			t.Errorf("a link of %d characters does not go into a letter", l)
 		}
 	}
 	if n := len(g.letters("admin@shop.example", payment.MailChange)); n != 0 {
@@ -243,6 +243,38 @@ func TestA9DangerousChange(t *testing.T) {
 	}
 	b.want("still vetoed", b.get(path), http.StatusOK, "vetoed: nothing is paid to it")
 	b.want("audit", b.get("/audit"), http.StatusOK, "settlement.veto")
+
+	// And the same by one click in the letter, without a log-in.
+	if a := b.post(path+"/settlement", url.Values{"coin": {"BTC"}, "address": {"own-2"}}); a.code != http.StatusSeeOther {
+		t.Fatal(a.code, a.body)
+	}
+	link, reader := g.path(second.Email, payment.MailVeto), g.browser()
+	reader.want("the link", reader.get(link), http.StatusOK, "<code>own-2</code>")
+	reader.want("in Korean", g.browser().get(link+"?lang=ko"), http.StatusOK, "이 주소를 영구히 금지하기")
+	if l.vetoed["own-2"] {
+		t.Fatal("looking at the link forbids it")
+	}
+	for what, bad := range map[string]string{"cut": link[:len(link)-2], "changed": link[:len(link)-3] + "AAA", "empty": "/veto/x", "of a session": "/veto/" + b.cookies()["pipe-device"]} {
+		reader.want(what, reader.get(bad), http.StatusNotFound, "This link was used")
+		reader.want(what, reader.post(bad, nil), http.StatusNotFound, "This link was used")
+	}
+	before := len(g.letters(ownerEmail, payment.MailChange))
+	for range 2 {
+		reader.want("veto", reader.post(link, nil), http.StatusOK, "The address is forbidden")
+	}
+	if !l.vetoed["own-2"] || b.one().Settlement[money.BTC] != "" {
+		t.Error("the letter did not veto it")
+	}
+	if n := len(g.letters(ownerEmail, payment.MailChange)); n != before+1 {
+		t.Errorf("%d letters of one veto", n-before)
+	}
+	b.want("audit", b.get("/audit"), http.StatusOK, "link in a letter")
+	if a := b.post(path+"/settlement", url.Values{"coin": {"BTC"}, "address": {"own-3"}}); a.code != http.StatusSeeOther {
+		t.Fatal(a.code, a.body)
+	}
+	link = g.path(second.Email, payment.MailVeto)
+	g.pass(engine.VetoFor)
+	reader.want("too late", reader.get(link), http.StatusNotFound, "This link was used")
 }
 
 // policyForm is the form as the page fills it for a new application.

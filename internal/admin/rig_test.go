@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/rand"
 	"io"
 	"log/slog"
@@ -25,18 +27,28 @@ const (
 	password   = "correct horse battery"
 )
 
-// xor is a sealer for tests: what is sealed does not read as itself.
-type xor struct{ key [32]byte }
+// aead is a sealer under a random key.
+type aead struct{ cipher.AEAD }
 
-func (x xor) Seal(clear []byte) ([]byte, error) { return x.Open(clear) }
-
-func (x xor) Open(sealed []byte) ([]byte, error) {
-	out := make([]byte, len(sealed))
-	for i, b := range sealed {
-		out[i] = b ^ x.key[i%32]
+func newAEAD(t *testing.T) aead {
+	t.Helper()
+	key := make([]byte, 32)
+	if _, err := rand.Read(key); err != nil {
+		t.Fatal(err)
 	}
-	return out, nil
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return aead{g}
 }
+
+func (a aead) Seal(clear []byte) ([]byte, error)  { return a.AEAD.Seal(nil, nil, clear, nil), nil }
+func (a aead) Open(sealed []byte) ([]byte, error) { return a.AEAD.Open(nil, nil, sealed, nil) }
 
 // rig is the admin over a real store with a clock that tests move.
 type rig struct {
@@ -77,10 +89,7 @@ func newRig(t *testing.T, change ...func(*Options)) *rig {
 	if g.store, err = store.Open(t.Context(), store.Options{URL: address, Logger: quiet, Now: g.clock}); err != nil {
 		t.Fatal(err)
 	}
-	var seal xor
-	if _, err := rand.Read(seal.key[:]); err != nil {
-		t.Fatal(err)
-	}
+	seal := newAEAD(t)
 	g.server = httptest.NewUnstartedServer(nil)
 	url := "http://" + g.server.Listener.Addr().String()
 	g.office = &engine.Office{Store: g.store, Sealer: seal, Hasher: engine.NewHasher(), URL: url, SignUp: engine.SignUpOpen, Mails: true, Log: quiet}

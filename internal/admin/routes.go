@@ -45,6 +45,8 @@ func (d *door) outside() []route {
 		{post, "/forgot", anybody, false, d.forgot},
 		{get, "/link/{token}", anybody, false, d.linkForm},
 		{post, "/link/{token}", anybody, false, d.link},
+		{get, "/veto/{token}", anybody, false, d.vetoForm},
+		{post, "/veto/{token}", anybody, false, d.veto},
 	}
 }
 

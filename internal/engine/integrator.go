@@ -83,6 +83,8 @@ type Edit struct {
 	Action string
 	Data   func(was, is payment.Application) map[string]any
 	Quiet  bool // owners get no letter
+	// Forbid is what a link in that letter forbids; nil: the letter leads to the application.
+	Forbid *Target
 }
 
 // Set changes an application. Invoices that exist keep the policy they froze. Errors: malformed, no-such-call.
@@ -102,9 +104,33 @@ func (g *Integrator) Set(ctx context.Context, by By, id payment.ID, e Edit) (app
 		if e.Quiet {
 			return Record(tx, by, by.Merchant.ID, a)
 		}
+		if e.Forbid != nil {
+			return g.toldVeto(tx, by, app, forbiddable{a, *e.Forbid})
+		}
 		return g.told(tx, by, app, a)
 	})
 	return app, err
+}
+
+// forbiddable is a change with what owners can forbid about it.
+type forbiddable struct {
+	Act
+	Target
+}
+
+// toldVeto is told for a change that the letter forbids by one click, without a log-in.
+func (g *Integrator) toldVeto(tx Tx, by By, app payment.Application, f forbiddable) error {
+	link, err := g.Office.vetoLink(app, f.Target, tx.Now().Add(VetoFor))
+	if err != nil {
+		return err
+	}
+	err = g.Office.TellOwners(tx, by.Merchant.ID, payment.MailVeto, map[string]string{
+		"subject": string(f.Coin) + " " + f.Address, "merchant": by.Merchant.Name, "by": by.User.Email, "link": link,
+	})
+	if err != nil {
+		return err
+	}
+	return Record(tx, by, by.Merchant.ID, f.Act)
 }
 
 // told writes down what was done to an application and tells the owners.
@@ -275,8 +301,12 @@ type Target struct {
 // Settle sets the address that a coin is settled to; "" keeps the coin in the wallet. The signer hears of it once it is saved.
 // Errors: malformed, no-such-call.
 func (g *Integrator) Settle(ctx context.Context, by By, id payment.ID, to Target) error {
+	var forbid *Target
+	if to.Address != "" {
+		forbid = &to
+	}
 	_, err := g.Set(ctx, by, id, Edit{
-		Change: Change{Settlement: map[money.Currency]string{to.Coin: to.Address}}, Action: "settlement.address",
+		Change: Change{Settlement: map[money.Currency]string{to.Coin: to.Address}}, Action: "settlement.address", Forbid: forbid,
 		Data: func(was, is payment.Application) map[string]any {
 			return map[string]any{"coin": to.Coin, "from": was.Settlement[to.Coin], "to": is.Settlement[to.Coin]}
 		},
@@ -291,25 +321,37 @@ func (g *Integrator) Veto(ctx context.Context, by By, id payment.ID, coin money.
 	if err != nil {
 		return err
 	}
-	n, served := g.Desk.Nets[coin]
 	address := app.Settlement[coin]
-	if address == "" || !served {
+	if _, served := g.Desk.Nets[coin]; address == "" || !served {
 		return payment.Refuse(payment.Conflict, payment.WordState, "there is no settlement address for this coin")
 	}
-	if g.Destinations == nil {
+	return g.forbid(ctx, by, Forbidding{Target{coin, address}, app, by.Merchant})
+}
+
+// forbid carries a veto out. The address is taken away first, if it is still the application's: should the signer not be reached, coins
+// go nowhere anyway.
+func (g *Integrator) forbid(ctx context.Context, by By, f Forbidding) error {
+	n, served := g.Desk.Nets[f.Coin]
+	if g.Destinations == nil || !served {
 		return payment.Refuse(payment.Unavailable, payment.WordNoNode, "this process has no way to the signer: veto with `pipe signer`, or take the address away")
 	}
-	// The address is taken away first: should the signer not be reached, coins go nowhere anyway.
-	_, err = g.Set(ctx, by, id, Edit{
-		Change: Change{Settlement: map[money.Currency]string{coin: ""}}, Action: "settlement.veto",
-		Data: func(was, _ payment.Application) map[string]any {
-			return map[string]any{"coin": coin, "address": was.Settlement[coin]}
-		},
-	})
-	if err != nil {
+	d := chain.Destination{Merchant: string(f.Application.MerchantID), Network: n.Network, Address: f.Address}
+	if f.Application.Settlement[f.Coin] != f.Address {
+		if _, err := g.Destinations.Register(ctx, d); errors.Is(err, chain.ErrRefused) {
+			return nil // it is forbidden already
+		}
+	}
+	data := func(payment.Application, payment.Application) map[string]any {
+		return map[string]any{"coin": f.Coin, "address": f.Address}
+	}
+	if f.Application.Settlement[f.Coin] == f.Address {
+		_, err := g.Set(ctx, by, f.Application.ID, Edit{Change: Change{Settlement: map[money.Currency]string{f.Coin: ""}}, Action: "settlement.veto", Data: data})
+		if err != nil {
+			return err
+		}
+	} else if _, err := g.Set(ctx, by, f.Application.ID, Edit{Action: "settlement.veto", Data: data}); err != nil {
 		return err
 	}
-	d := chain.Destination{Merchant: string(app.MerchantID), Network: n.Network, Address: address}
 	if _, err := g.Destinations.Register(ctx, d); err != nil && !errors.Is(err, chain.ErrRefused) {
 		return fmt.Errorf("veto settlement address: %w", err)
 	}

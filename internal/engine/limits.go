@@ -144,6 +144,10 @@ const (
 	ResetFor  = time.Hour
 	EmailFor  = time.Hour
 	UndoFor   = 7 * 24 * time.Hour
+	// VetoFor is how long the link in a letter forbids a settlement address: above the signer's delay. MaxVeto bounds its token, in bytes:
+	// what a letter can hold (mail.MaxValue) is enough. Choices.
+	VetoFor = 7 * 24 * time.Hour
+	MaxVeto = 300
 	// PersonKeep is how long log-ins, links and letters that are over are kept.
 	PersonKeep = 30 * 24 * time.Hour
 	// PageRows is how many rows a page of a list shows.

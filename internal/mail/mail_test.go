@@ -234,6 +234,7 @@ func TestTexts(t *testing.T) {
 	s := open(t, p, "", "")
 	kinds := []payment.MailKind{
 		payment.MailSignUp, payment.MailKnown, payment.MailInvite, payment.MailReset, payment.MailEmail, payment.MailSecurity, payment.MailChange, payment.MailNotice,
+		payment.MailTaken, payment.MailUndo, payment.MailVeto,
 	}
 	seen := map[string]bool{}
 	for _, kind := range kinds {

@@ -19,6 +19,7 @@ const (
 	MailUndo     MailKind = "undo"     // what, subject, ip, link: the address is about to change, or did, which can be undone
 	MailSecurity MailKind = "security" // what: a text's key of what was changed
 	MailChange   MailKind = "change"   // what, subject, link: a change that can be vetoed
+	MailVeto     MailKind = "veto"     // subject, link: a settlement address that the link forbids
 	MailNotice   MailKind = "notice"   // what, subject: something that owners should know
 )
 
