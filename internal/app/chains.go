@@ -51,7 +51,9 @@ func (c Config) endpoint(n money.Network, node string, now func() time.Time, log
 	if n.Coin() == money.ETH {
 		return ethereum.Open(ethereum.Options{Network: n, URL: node, MaxTipAge: or(c.EthereumTipAge, chain.TipAge(n)), Now: now, Log: log})
 	}
-	return bitcoin.Open(bitcoin.Options{Network: n, URL: node, MaxTipAge: or(c.BitcoinTipAge, chain.TipAge(n)), Now: now})
+	return bitcoin.Open(bitcoin.Options{
+		Network: n, URL: node, MaxTipAge: or(c.BitcoinTipAge, chain.TipAge(n)), Fallback: c.fallback(n), Now: now,
+	})
 }
 
 // reader is all endpoints of a network as one.
@@ -120,7 +122,20 @@ func (c Config) builder(n money.Network, now func() time.Time, log *slog.Logger)
 			Network: n, URLs: split(c.EthereumNodes), MaxTipAge: or(c.EthereumTipAge, chain.TipAge(n)), Now: now, Log: log,
 		})
 	}
-	return bitcoin.OpenBuilder(bitcoin.BuilderOptions{Network: n, URLs: split(c.BitcoinNodes)})
+	return bitcoin.OpenBuilder(bitcoin.BuilderOptions{Network: n, URLs: split(c.BitcoinNodes), Fallback: c.fallback(n)})
+}
+
+// fallback is the fee rate where no Bitcoin node has an estimate, per 1,000 virtual bytes; zero: none. Real coins wait for an
+// estimate unless the operator says otherwise: too low a fee would leave them stuck, too high a one is gone.
+func (c Config) fallback(n money.Network) money.Amount {
+	rate := c.BitcoinFallback
+	if rate < 0 {
+		rate = 0
+		if n != "bitcoin/mainnet" && !chain.IsDev(n) {
+			rate = TestFallback
+		}
+	}
+	return money.Of(money.BTC, int64(rate)*1000)
 }
 
 // payRules are the operator's limits of payouts on a network.

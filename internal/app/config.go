@@ -59,6 +59,7 @@ type Config struct {
 	EthereumFinal   int           `key:"PIPE_ETHEREUM_FINAL" default:"0" help:"The same for Ethereum; 0: when the chain calls it finalized, on dev chains 6."`
 	BitcoinCeiling  int           `key:"PIPE_BITCOIN_FEE_CEILING" default:"300" help:"Highest fee rate paid, in satoshi per virtual byte; above it payouts wait."`
 	EthereumCeiling int           `key:"PIPE_ETHEREUM_FEE_CEILING" default:"300" help:"Highest fee paid, in gwei per gas; above it payouts wait."`
+	BitcoinFallback int           `key:"PIPE_BITCOIN_FALLBACK_FEE" default:"-1" help:"Fee rate where no node has an estimate, in satoshi per virtual byte; 0: none, and payouts wait for one; -1: 5 on testnet4 and signet, none on mainnet, the least that nodes relay on regtest."`
 	FeeShare        int           `key:"PIPE_SETTLEMENT_FEE_SHARE" default:"50000" help:"Most that the network fee may take of a settlement, in millionths; above it settlements wait for company or lower fees."`
 	BitcoinBump     time.Duration `key:"PIPE_BITCOIN_BUMP_AFTER" default:"30m" help:"How long a payout waits for a block before its fee is raised."`
 	EthereumBump    time.Duration `key:"PIPE_ETHEREUM_BUMP_AFTER" default:"3m" help:"The same for Ethereum."`
@@ -303,6 +304,9 @@ func (c Config) checkNetworks() error {
 	}
 	if id, err := strconv.ParseUint(c.Ethereum, 10, 64); c.Ethereum != "" && (err != nil || id == 0) {
 		return fmt.Errorf("PIPE_ETHEREUM: %q is not a chain id: write 1 for mainnet", c.Ethereum)
+	}
+	if c.BitcoinFallback < -1 || c.BitcoinFallback > c.BitcoinCeiling {
+		return fmt.Errorf("PIPE_BITCOIN_FALLBACK_FEE: %d is not between -1 and PIPE_BITCOIN_FEE_CEILING, %d", c.BitcoinFallback, c.BitcoinCeiling)
 	}
 	for _, n := range []struct{ name, network, nodes string }{
 		{"PIPE_BITCOIN", c.Bitcoin, c.BitcoinNodes}, {"PIPE_ETHEREUM", c.Ethereum, c.EthereumNodes},

@@ -28,6 +28,10 @@ const (
 	// SettlementBatch is how many settlements of one merchant share a Bitcoin transaction at most.
 	SettlementBatch = 50
 
+	// TestFallback is the fee rate on Bitcoin's public test networks where no node has an estimate, in satoshi per virtual byte. A
+	// choice: their blocks are seldom full, and a payout that is stuck raises its fee.
+	TestFallback = 5
+
 	// StepTimeout bounds a step of a loop that asks nodes.
 	StepTimeout = 2 * time.Minute
 	// CourierEvery, TailEvery, PoolEvery and ExpireEvery are the pauses of these loops, which a payer or a shop waits for.

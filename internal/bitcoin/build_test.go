@@ -509,6 +509,31 @@ func TestFeesOnMainnet(t *testing.T) {
 	}
 }
 
+// TestCheckTellsOfNoEstimate: what the doctor says where a node knows no fee: what is paid instead, or that payouts wait and what
+// to do.
+func TestCheckTellsOfNoEstimate(t *testing.T) {
+	q := newQuoter(t)
+	q.core, q.network, q.estimate = "testnet4", &chaincfg.TestNet4Params, ""
+	for rate, want := range map[int64]chain.Finding{
+		0:     {Level: chain.Warn, What: "no fee estimate: payouts wait", Cure: "PIPE_BITCOIN_FALLBACK_FEE"},
+		5_000: {Level: chain.Fine, What: "the fallback of 5000 satoshi"},
+	} {
+		r, err := bitcoin.Open(bitcoin.Options{Network: "bitcoin/testnet4", URL: q.server.URL, Fallback: btc(rate)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said []chain.Finding
+		for _, f := range r.Check(t.Context()).Findings {
+			if strings.Contains(f.What, "fee estimate") {
+				said = append(said, f)
+			}
+		}
+		if len(said) != 1 || said[0].Level != want.Level || !strings.Contains(said[0].What, want.What) || !strings.Contains(said[0].Cure, want.Cure) {
+			t.Errorf("fallback of %d: %+v of %+v", rate, said, r.Check(t.Context()).Findings)
+		}
+	}
+}
+
 func TestOpenBuilderRefuses(t *testing.T) {
 	for _, o := range []bitcoin.BuilderOptions{
 		{Network: "bitcoin/moon", URLs: []string{"http://x:1"}},

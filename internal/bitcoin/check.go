@@ -98,8 +98,11 @@ func (r *Reader) checkSending(ctx context.Context, c *chain.Checkup) {
 	switch {
 	case err != nil:
 		c.Add(chain.Warn, err.Error(), cure)
+	case rate == 0 && r.fallback.Sign() > 0:
+		c.Add(chain.Fine, fmt.Sprintf("no fee estimate: payouts pay the fallback of %d satoshi per 1,000 virtual bytes", r.fallback.Big()), "")
 	case rate == 0 && !chain.IsDev(r.net.name):
-		c.Add(chain.Warn, "node has no fee estimate", "payouts wait for one; it needs some hours with a mempool, so blocksonly=1 must not be set")
+		c.Add(chain.Warn, "node has no fee estimate: payouts wait for one",
+			"let it run some hours with a mempool (blocksonly=1 must not be set), or set PIPE_BITCOIN_FALLBACK_FEE")
 	case rate > 0:
 		c.Add(chain.Fine, fmt.Sprintf("fee estimate of %d satoshi per 1,000 virtual bytes", rate), "")
 	}

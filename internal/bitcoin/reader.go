@@ -33,8 +33,10 @@ type Options struct {
 	CookieFile string
 	// MaxTipAge is the age of the tip's time stamp from which the node counts as blind; 0 is never. It is never on regtest.
 	MaxTipAge time.Duration
-	Now       func() time.Time // nil for time.Now
-	Client    *http.Client     // nil for one that follows no redirect, uses no proxy and keeps few connections
+	// Fallback is what a Builder pays where the node has no fee estimate, in satoshi per 1,000 virtual bytes, for Check to tell.
+	Fallback money.Amount
+	Now      func() time.Time // nil for time.Now
+	Client   *http.Client     // nil for one that follows no redirect, uses no proxy and keeps few connections
 }
 
 // A Reader reads Bitcoin from one node: it implements chain.Reader. Nothing is asked of the node before the first call.
@@ -43,6 +45,8 @@ type Reader struct {
 	node   *node
 	maxAge time.Duration
 	now    func() time.Time
+
+	fallback money.Amount
 
 	pending pool
 	greeted atomic.Uint64 // the node's failures when its network was checked, plus one
@@ -63,7 +67,7 @@ func Open(o Options) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{net: net, node: n, maxAge: o.MaxTipAge, now: o.Now, trusted: map[string]header{}}
+	r := &Reader{net: net, node: n, maxAge: o.MaxTipAge, fallback: o.Fallback, now: o.Now, trusted: map[string]header{}}
 	if r.now == nil {
 		r.now = time.Now
 	}

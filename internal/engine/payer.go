@@ -93,11 +93,15 @@ func (p *Payer) Step(ctx context.Context) error {
 		return err
 	}
 	if halted {
-		return errors.Join(p.stand(ctx), p.Advance(ctx)) // what is sent goes on: its bytes may take effect anyway
+		return errors.Join(p.stand(ctx, payment.HoldHalted), p.Advance(ctx)) // what is sent goes on: its bytes may take effect anyway
 	}
 	p.claimed = map[string]chain.Destination{}
 	if p.fees, err = p.Builder.Fees(ctx); err != nil {
-		return errors.Join(fmt.Errorf("ask %s for fees: %w", p.Net.Network, err), p.Advance(ctx))
+		err = fmt.Errorf("ask %s for fees: %w", p.Net.Network, err)
+		if errors.Is(err, chain.ErrBlind) { // nobody knows: people see why nothing goes on
+			err = errors.Join(err, p.stand(ctx, payment.HoldNode))
+		}
+		return errors.Join(err, p.Advance(ctx))
 	}
 	return errors.Join(p.Open(ctx), p.Plan(ctx), p.Advance(ctx))
 }
@@ -128,20 +132,23 @@ func (p *Payer) halted(ctx context.Context) (halted bool, err error) {
 	return halted, err
 }
 
-// stand shows in what is due that payouts are halted.
-func (p *Payer) stand(ctx context.Context) error {
+// stand shows in what is due why no payout goes on.
+func (p *Payer) stand(ctx context.Context, why payment.Hold) error {
 	for _, state := range []payment.PayoutState{payment.PayoutWaiting, payment.PayoutOpen} {
 		all, err := p.due(ctx, state)
 		if err != nil {
 			return err
 		}
-		err = p.each(ctx, "show that payouts are halted", all, func(ctx context.Context, x payment.Payout) error {
+		err = p.each(ctx, "show that payouts stand still", all, func(ctx context.Context, x payment.Payout) error {
 			return p.Store.Update(ctx, func(tx Tx) error {
 				x, err := tx.Payout(x.ID)
 				if err != nil || x.State != state || x.DueAt.After(tx.Now()) {
 					return err
 				}
-				return p.hold(tx, x, payment.HoldHalted, p.later(tx))
+				if why == payment.HoldNode {
+					return p.hold(tx, x, why, p.soon(tx))
+				}
+				return p.hold(tx, x, why, p.later(tx))
 			})
 		})
 		if err != nil {

@@ -183,6 +183,35 @@ func TestErrorAfterAccepted(t *testing.T) {
 	})
 }
 
+// Where no node knows what fees are, payouts wait, say so, and go on by themselves.
+func TestNoFeeKnown(t *testing.T) {
+	each(t, func(t *testing.T, r *rig, c coinPlace) {
+		r.settles(c, c.shop)
+		r.receive(c, c.due)
+		id := r.paid(c.coin, "50", c.due)
+		w := r.withdraw(c, engine.All)
+		r.chain(c.coin).Fail("Fees", chain.ErrBlind)
+		for range 3 {
+			r.clock.add(101 * time.Second)
+			r.mine(c.coin, 2)
+			r.follow()
+			if err := r.payer[c.coin].Step(t.Context()); !errors.Is(err, chain.ErrBlind) {
+				t.Fatal(err)
+			}
+		}
+		r.payoutsAre(id, "settlement waiting node")
+		if w = r.again(w); w.State != payment.PayoutWaiting || w.Held != payment.HoldNode {
+			t.Errorf("%+v", w)
+		}
+		r.chain(c.coin).Fail("Fees", nil)
+		r.deepen(c.coin, 10)
+		r.payoutsAre(id, "settlement done")
+		if w = r.again(w); w.State != payment.PayoutDone {
+			t.Errorf("%+v", w)
+		}
+	})
+}
+
 // Fees ×50 for an hour: what waits says why, and all is paid within two hours after they fall.
 func TestFeeSpike(t *testing.T) {
 	each(t, func(t *testing.T, r *rig, c coinPlace) {

@@ -121,7 +121,7 @@ const (
 	HoldGather    Hold = "gather"    // the wallet's coins are being gathered
 	HoldBusy      Hold = "busy"      // its coins are in another spend
 	HoldHalted    Hold = "halted"    // payouts are halted
-	HoldNode      Hold = "node"      // no node to be believed
+	HoldNode      Hold = "node"      // no node to be believed, or none that knows the fee
 	HoldSigner    Hold = "signer"    // the signer cannot be reached
 )
 
