@@ -57,12 +57,12 @@ soak: ## every story with kill -9 between any two steps, and every crash, on eve
 .PHONY: test-browser
 test-browser: export PIPE_NEED_BROWSER = 1
 test-browser: export PIPE_BROWSER_WHOLE = 1
-test-browser: ## the payment page in Chromium: every state, language, colour and width, with its figures
-	$(GO) test -count=1 -v $(LIMIT) $(GOTESTFLAGS) ./internal/checkout/...
+test-browser: ## payment page and admin in Chromium: every page, language, colour and width, with the figures
+	$(GO) test -count=1 -v $(LIMIT) $(GOTESTFLAGS) ./internal/checkout/... ./internal/admin/...
 
 .PHONY: race
 race: ## the race detector over the packages that link no geth node and start no other program; the long forms run without it
-	$(GO) test -race $(foreach one,$(CALM),'-gcflags=$(one)=-race=false') -short -vet=off -skip '$(UNRACED)' $(LIMIT) $(GOTESTFLAGS) $$(tools/packages.sh | grep -vE '/internal/(e2e|sim|bench|tidy|devchain/bitcoind|checkout/browsertest)$$')
+	$(GO) test -race $(foreach one,$(CALM),'-gcflags=$(one)=-race=false') -short -vet=off -skip '$(UNRACED)' $(LIMIT) $(GOTESTFLAGS) $$(tools/packages.sh | grep -vE '/internal/(e2e|sim|bench|tidy|devchain/bitcoind|checkout/browsertest|admin/browsertest)$$')
 
 .PHONY: vet
 vet: ## go vet

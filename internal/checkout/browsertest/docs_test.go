@@ -1,12 +1,7 @@
 package browsertest
 
 import (
-	"bytes"
-	"cmp"
 	"fmt"
-	"image"
-	"image/color"
-	"image/png"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,10 +10,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
 	"github.com/pipe-pg/pipe/internal/checkout/gallery"
+	"github.com/pipe-pg/pipe/internal/webtest"
 )
 
 const (
@@ -26,8 +21,6 @@ const (
 	docsImages = "../../../docs/images/page"
 	// maxPictures bounds all pictures of the page together, in bytes.
 	maxPictures = 3 << 20
-	// pictureColours is how many colours a picture keeps.
-	pictureColours = 40
 )
 
 // TestDocsPictures: the document of all states has a picture of each in both languages, and they are small. With PIPE_DOCS set it
@@ -67,88 +60,20 @@ func takePictures(t *testing.T, s site) {
 	}
 	ctx := tab(t)
 	for name, url := range pages(s) {
-		off := emulation.SetScriptExecutionDisabledParams{Value: strings.HasPrefix(name, "choose-one")} // script leaves that one at once
-		if _, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, off); err != nil {
-			t.Fatal(err)
-		}
-		colours(t, ctx, map[bool]string{true: "dark", false: "light"}[strings.HasSuffix(name, "-ko")])
+		webtest.ScriptOff(t, ctx, strings.HasPrefix(name, "choose-one")) // script leaves that one at once
+		webtest.Colours(t, ctx, map[bool]string{true: "dark", false: "light"}[strings.HasSuffix(name, "-ko")])
 		run(t, ctx, chromedp.EmulateViewport(390, 500), chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS("h1")))
 		path := filepath.Join(docsImages, name+".png")
-		keep(t, ctx, path)
-		shrink(t, path)
+		webtest.Keep(t, ctx, path)
+		webtest.Shrink(t, path)
 	}
 	for path, show := range map[string][2]string{"../payment-page.png": {"await-dressed", "en"}, "desktop-overpaid.png": {"overpaid", "ko"}} {
-		colours(t, ctx, map[string]string{"en": "light", "ko": "dark"}[show[1]])
+		webtest.Colours(t, ctx, map[string]string{"en": "light", "ko": "dark"}[show[1]])
 		run(t, ctx, chromedp.EmulateViewport(1100, 700), chromedp.Navigate(s.page(show[0])+"?lang="+show[1]), chromedp.WaitReady(chromedp.CSS("h1")))
 		path = filepath.Join(docsImages, path)
-		keep(t, ctx, path)
-		shrink(t, path)
+		webtest.Keep(t, ctx, path)
+		webtest.Shrink(t, path)
 	}
-}
-
-// shrink rewrites a picture with few colours.
-func shrink(t *testing.T, path string) {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	full, err := png.Decode(bytes.NewReader(b))
-	if err != nil {
-		t.Fatal(err)
-	}
-	small := image.NewPaletted(full.Bounds(), palette(full))
-	near := map[color.Color]uint8{}
-	for y := full.Bounds().Min.Y; y < full.Bounds().Max.Y; y++ {
-		for x := full.Bounds().Min.X; x < full.Bounds().Max.X; x++ {
-			c := full.At(x, y)
-			n, ok := near[c]
-			if !ok {
-				n = uint8(small.Palette.Index(c))
-				near[c] = n
-			}
-			small.SetColorIndex(x, y, n)
-		}
-	}
-	var out bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, small); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// palette is the most frequent colours of a picture that differ enough from each other.
-func palette(p image.Image) color.Palette {
-	count := map[color.RGBA]int{}
-	for y := p.Bounds().Min.Y; y < p.Bounds().Max.Y; y++ {
-		for x := p.Bounds().Min.X; x < p.Bounds().Max.X; x++ {
-			r, g, b, _ := p.At(x, y).RGBA()
-			count[color.RGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), 255}]++
-		}
-	}
-	all := make([]color.RGBA, 0, len(count))
-	for c := range count {
-		all = append(all, c)
-	}
-	slices.SortFunc(all, func(a, b color.RGBA) int {
-		return cmp.Or(count[b]-count[a], int(a.R)-int(b.R), int(a.G)-int(b.G), int(a.B)-int(b.B))
-	})
-	var kept color.Palette
-	far := func(a, b uint8) int { d := int(a) - int(b); return d * d }
-	for _, c := range all {
-		near := slices.ContainsFunc(kept, func(k color.Color) bool {
-			o, ok := k.(color.RGBA)
-			return ok && far(c.R, o.R)+far(c.G, o.G)+far(c.B, o.B) < 150
-		})
-		if !near || len(kept) < 6 {
-			if kept = append(kept, c); len(kept) == pictureColours {
-				break
-			}
-		}
-	}
-	return kept
 }
 
 // writeDocs writes the document: figures, pictures, and which test proves which goal.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/pipe-pg/pipe/internal/checkout/gallery"
+	"github.com/pipe-pg/pipe/internal/webtest"
 )
 
 // A fox is a headless Firefox, driven by Marionette, its own protocol: JSON arrays behind their length, over TCP.
@@ -61,7 +62,7 @@ func openFox(t *testing.T) *fox {
 		_ = cmd.Wait()         //nolint:errcheck // killed
 	})
 	f := &fox{T: t}
-	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(webtest.Patience); ; time.Sleep(100 * time.Millisecond) {
 		if f.conn, err = (&net.Dialer{}).DialContext(t.Context(), "tcp", "127.0.0.1:"+strconv.Itoa(port)); err == nil {
 			break
 		}
@@ -82,7 +83,7 @@ func openFox(t *testing.T) *fox {
 
 func (f *fox) read() json.RawMessage {
 	f.Helper()
-	if err := f.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := f.conn.SetReadDeadline(time.Now().Add(webtest.Patience)); err != nil {
 		f.Fatal(err)
 	}
 	size, err := f.in.ReadString(':')
@@ -139,7 +140,7 @@ func (f *fox) eval(expression string) string {
 
 func (f *fox) wait(expression string) {
 	f.Helper()
-	for end := time.Now().Add(patience); f.eval("!!("+expression+")") != "true"; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(webtest.Patience); f.eval("!!("+expression+")") != "true"; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			f.Fatalf("never true: %s\n%s", expression, f.eval("document.body.innerText"))
 		}

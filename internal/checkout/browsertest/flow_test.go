@@ -15,6 +15,7 @@ import (
 	"github.com/pipe-pg/pipe/internal/checkout/gallery"
 	"github.com/pipe-pg/pipe/internal/engine"
 	"github.com/pipe-pg/pipe/internal/payment"
+	"github.com/pipe-pg/pipe/internal/webtest"
 )
 
 func view(t *testing.T, name string) engine.View {
@@ -41,7 +42,7 @@ func h1(t *testing.T, ctx context.Context) string {
 func TestC2WithoutScript(t *testing.T) {
 	s := serve(t, nil)
 	ctx := tab(t)
-	scriptOff(t, ctx)
+	webtest.ScriptOff(t, ctx, true)
 	run(t, ctx, chromedp.Navigate(s.page("choose")+"?lang=ko"), chromedp.Click(chromedp.CSS("#coin-BTC")))
 	run(t, ctx, chromedp.WaitVisible(chromedp.CSS(".qr")))
 	if got := h1(t, ctx); got != "아래 금액을 정확히 보내 주세요" {
@@ -170,8 +171,8 @@ func TestC26Layer(t *testing.T) {
 	get[int](t, ctx, fmt.Sprintf(`(window.postMessage({pipe:1,type:'status',invoice_id:%q,status:2,deposit_status:1},'*'),window.postMessage({pipe:1,type:'close',invoice_id:%q},'*'),1)`, id, id))
 	s.Put(id, layered(origin, "seen", t))
 	wait(t, ctx, "log[1]==='status 1/2'")
-	if dir := pictures(); dir != "" {
-		keep(t, ctx, dir+"/layer.png")
+	if dir := webtest.Pictures(); dir != "" {
+		webtest.Keep(t, ctx, dir+"/layer.png")
 	}
 	s.Put(id, layered(origin, "paid", t))
 	wait(t, ctx, "log.includes('closed 2')")

@@ -21,6 +21,7 @@ import (
 	"github.com/pipe-pg/pipe/internal/checkout"
 	"github.com/pipe-pg/pipe/internal/checkout/gallery"
 	"github.com/pipe-pg/pipe/internal/payment"
+	"github.com/pipe-pg/pipe/internal/webtest"
 )
 
 // TestC1Clicks counts what stands between the URL and a code to pay. TestC1OneCoin is the case of none.
@@ -32,7 +33,7 @@ func TestC1Clicks(t *testing.T) {
 	}{{"choose", "#coin-ETH", true}, {"choose-one", "#coin-BTC", false}} {
 		ctx := tab(t)
 		if !c.script {
-			scriptOff(t, ctx)
+			webtest.ScriptOff(t, ctx, true)
 		}
 		run(t, ctx, chromedp.Navigate(s.page(c.name)), chromedp.Click(chromedp.CSS(c.press)), chromedp.WaitVisible(chromedp.CSS(".qr")))
 	}
@@ -71,7 +72,7 @@ func TestC4C5SlowNetwork(t *testing.T) {
 	s := serve(t, nil)
 	for _, name := range []string{"await-btc", "await-dressed"} {
 		l := firstLoad(t, s, name)
-		for tries := 1; whole() && !l.fast(); tries++ {
+		for tries := 1; webtest.Whole() && !l.fast(); tries++ {
 			if tries == 5 {
 				t.Errorf("%s: slower than the goals", name)
 				break
@@ -297,7 +298,7 @@ func TestC10LayerKeyboard(t *testing.T) {
 		if text != "Not paid yet. Close?" {
 			t.Errorf("asked %q", text)
 		}
-	case <-time.After(patience):
+	case <-time.After(webtest.Patience):
 		t.Fatal("Escape asks nothing")
 	}
 	if _, err := chromedp.Call(ctx, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: true}); err != nil {
@@ -345,7 +346,7 @@ func TestC12MoreTime(t *testing.T) {
 	ctx := tab(t)
 	run(t, ctx, chromedp.Navigate(s.page("ending")), chromedp.WaitVisible(chromedp.CSS(".timer button")))
 	wait(t, ctx, "/^0[01]:\\d\\d left$/.test(document.querySelector('[data-clock]').textContent)")
-	scriptOff(t, ctx)
+	webtest.ScriptOff(t, ctx, true)
 	run(t, ctx, chromedp.Navigate(s.page("await-btc")))
 	run(t, ctx, chromedp.Click(chromedp.CSS("form[action$='/more'] button")), chromedp.WaitVisible(chromedp.CSS(".notice.good")))
 	if got := strings.Join(s.Acts(), ", "); got != "more" {
@@ -368,12 +369,12 @@ func TestC13Layout(t *testing.T) {
 			}
 			for _, size := range [][2]int64{{320, 256}, {640, 320}} {
 				run(t, ctx, chromedp.EmulateViewport(size[0], size[1]))
-				looks(t, ctx, fmt.Sprint(name, lang, size))
+				webtest.Looks(t, ctx, fmt.Sprint(name, lang, size))
 			}
 			// WCAG 1.4.12, through CSSOM, which the policy allows.
 			get[int](t, ctx, `(document.querySelectorAll('body *').forEach(e=>{e.style.setProperty('line-height','1.5','important');e.style.setProperty('letter-spacing','.12em','important');e.style.setProperty('word-spacing','.16em','important')}),1)`)
 			run(t, ctx, chromedp.EmulateViewport(320, 640))
-			looks(t, ctx, name+lang+" spread")
+			webtest.Looks(t, ctx, name+lang+" spread")
 			if cut := get[[]string](t, ctx, `[...document.querySelectorAll('button,a,p,h1,dd,label,summary')].filter(e=>e.checkVisibility()&&!e.classList.contains('sr')&&e.scrollWidth>e.clientWidth+1&&getComputedStyle(e).overflow!=='visible').map(e=>e.textContent)`); len(cut) > 0 {
 				t.Errorf("%s %s: cut off: %q", name, lang, cut)
 			}
@@ -386,7 +387,7 @@ func TestC14Contrast(t *testing.T) {
 	s := serve(t, nil)
 	ctx := tab(t)
 	for _, colour := range []string{"light", "dark"} {
-		colours(t, ctx, colour)
+		webtest.Colours(t, ctx, colour)
 		run(t, ctx, chromedp.Navigate(s.page("await-btc")), chromedp.WaitVisible(chromedp.CSS(".qr")))
 		for _, what := range []string{".amount strong", ".address .fours span:nth-of-type(1)", ".address .fours span:nth-of-type(2)"} {
 			ratio := get[float64](t, ctx, fmt.Sprintf(`(()=>{const rgb=c=>c.match(/[\d.]+/g).map(Number),lum=c=>rgb(c).slice(0,3).map(v=>v/255).map(v=>v<=.04045?v/12.92:((v+.055)/1.055)**2.4).reduce((s,v,i)=>s+v*[.2126,.7152,.0722][i],0);

@@ -4,20 +4,16 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
 	"github.com/pipe-pg/pipe/internal/checkout/gallery"
+	"github.com/pipe-pg/pipe/internal/webtest"
 )
-
-// whole tells whether every combination is drawn, as make test-browser does, or one for each state and language.
-func whole() bool { return os.Getenv("PIPE_BROWSER_WHOLE") != "" }
 
 // fetch is a page as the server sends it.
 func fetch(t *testing.T, url string) []byte {
@@ -61,22 +57,13 @@ func beside(s site) map[string]string {
 	}
 }
 
-func colours(t *testing.T, ctx context.Context, colour string) {
-	t.Helper()
-	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
-		{Name: "prefers-color-scheme", Value: colour}, {Name: "prefers-reduced-motion", Value: "reduce"}}}
-	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, media); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestC9Matrix draws every state in both languages, light and dark, at 320, 768 and 1280 px, and looks for what breaks in
 // all of them: axe's rules (C9), sideways scrolling (C13), small targets (C14), policy violations (C23), foreign words
 // (C21), and "complete" where nothing is (C22). PIPE_PICTURES names a directory that keeps the pictures.
 func TestC9Matrix(t *testing.T) {
 	s := serve(t, nil)
 	ctx := tab(t)
-	axe := loadAxe(t)
+	axe := webtest.LoadAxe(t)
 	widths := []int64{320, 768, 1280}
 	n, drawn := 0, 0
 	for _, lang := range []string{"en", "ko"} {
@@ -89,17 +76,17 @@ func TestC9Matrix(t *testing.T) {
 			words(t, ctx, name)
 			for i, width := range widths {
 				for j, colour := range []string{"light", "dark"} {
-					if !whole() && (i != n%3 || j != n/3%2) {
+					if !webtest.Whole() && (i != n%3 || j != n/3%2) {
 						continue
 					}
 					drawn++
-					colours(t, ctx, colour)
+					webtest.Colours(t, ctx, colour)
 					run(t, ctx, chromedp.EmulateViewport(width, 800))
 					at := name + "-" + colour + "-" + map[int64]string{320: "320", 768: "768", 1280: "1280"}[width]
-					looks(t, ctx, at)
-					axe.judge(t, ctx, at)
-					if dir := pictures(); dir != "" {
-						keep(t, ctx, filepath.Join(dir, at+".png"))
+					webtest.Looks(t, ctx, at)
+					axe.Judge(t, ctx, at)
+					if dir := webtest.Pictures(); dir != "" {
+						webtest.Keep(t, ctx, filepath.Join(dir, at+".png"))
 					}
 				}
 			}

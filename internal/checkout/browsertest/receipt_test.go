@@ -10,6 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/pipe-pg/pipe/internal/checkout/gallery"
+	"github.com/pipe-pg/pipe/internal/webtest"
 )
 
 // TestC32ReceiptOnPaper: printed, the receipt is one A4 page in both languages, with nothing on it that can be pressed.
@@ -19,7 +20,7 @@ func TestC32ReceiptOnPaper(t *testing.T) {
 	for _, name := range []string{"paid", "overpaid", "refunded"} {
 		for _, lang := range []string{"en", "ko"} {
 			run(t, ctx, chromedp.Navigate(s.URL+"/invoice/"+string(gallery.ID(name))+"/receipt?lang="+lang), chromedp.WaitVisible(chromedp.CSS(".receipt")))
-			wait, cancel := context.WithTimeout(ctx, patience)
+			wait, cancel := context.WithTimeout(ctx, webtest.Patience)
 			printed, err := chromedp.Call(wait, page.PrintToPDF, page.PrintToPDFParams{PreferCSSPageSize: &yes})
 			cancel()
 			if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/pipe-pg/pipe/internal/checkout/gallery"
 	"github.com/pipe-pg/pipe/internal/money"
 	"github.com/pipe-pg/pipe/internal/payment"
+	"github.com/pipe-pg/pipe/internal/webtest"
 )
 
 // TestC2EveryState: without script every state says what it is and has its next step, and nothing is offered that only script
@@ -24,10 +25,10 @@ func TestC2EveryState(t *testing.T) {
 		"expired": "main a.button", "late": "main a.button", "partial-expired": "main a.button", "reversed": "main a.button", "refunded": "main a.button",
 	}
 	run(t, ctx, chromedp.Navigate(s.page("paid")))
-	scriptOff(t, ctx)
+	webtest.ScriptOff(t, ctx, true)
 	for i, f := range gallery.Fixtures() {
 		for j, lang := range []string{"en", "ko"} {
-			if !whole() && i%2 != j {
+			if !webtest.Whole() && i%2 != j {
 				continue
 			}
 			run(t, ctx, chromedp.Navigate(s.page(f.Name)+"?lang="+lang), chromedp.WaitReady(chromedp.CSS("#heading")))
@@ -120,18 +121,18 @@ func TestC30Double(t *testing.T) {
 func TestC30SentAnswer(t *testing.T) {
 	s := serve(t, nil)
 	ctx := tab(t)
-	axe := loadAxe(t)
+	axe := webtest.LoadAxe(t)
 	for lang, colour := range map[string]string{"en": "light", "ko": "dark"} {
 		for txid, want := range map[string]string{gallery.TxID: "main.done", gallery.RefundTxID: "main.attention", "nonsense": ".fault"} {
-			colours(t, ctx, colour)
+			webtest.Colours(t, ctx, colour)
 			run(t, ctx, chromedp.EmulateViewport(320, 700), chromedp.Navigate(s.URL+"/invoice/"+string(gallery.ID("seen"))+"/sent?lang="+lang),
 				chromedp.SendKeys(chromedp.CSS("input[name=txid]"), txid), chromedp.Click(chromedp.CSS("main button")), chromedp.WaitVisible(chromedp.CSS(want)))
 			at := "sent " + lang + " " + want
-			looks(t, ctx, at)
-			axe.judge(t, ctx, at)
+			webtest.Looks(t, ctx, at)
+			axe.Judge(t, ctx, at)
 			words(t, ctx, "sent-answer-"+lang)
-			if dir := pictures(); dir != "" {
-				keep(t, ctx, fmt.Sprintf("%s/sent-%s-%s.png", dir, lang, strings.Trim(want, ".")))
+			if dir := webtest.Pictures(); dir != "" {
+				webtest.Keep(t, ctx, fmt.Sprintf("%s/sent-%s-%s.png", dir, lang, strings.Trim(want, ".")))
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/pipe-pg/pipe/internal/checkout/gallery"
+	"github.com/pipe-pg/pipe/internal/webtest"
 )
 
 // inject puts wallets into every page of the tab that announce themselves as EIP-6963 says. chain is what they are on;
@@ -61,7 +62,7 @@ func TestC28Wallets(t *testing.T) {
 			if c.wallets == 0 {
 				return
 			}
-			looks(t, ctx, c.name)
+			webtest.Looks(t, ctx, c.name)
 			if got := get[string](t, ctx, "document.querySelector('#wallets button').textContent+!!document.querySelector('#wallets b')+!!window.ran"); got != "<b>Wallet 0falsefalse" {
 				t.Errorf("a wallet's name or icon is believed: %s", got)
 			}
