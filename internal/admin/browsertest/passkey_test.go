@@ -1,5 +1,4 @@
-// Package browsertest drives the admin in a real browser: Debian's chromium. Without one its tests are skipped on a developer's
-// machine and fail where PIPE_NEED_BROWSER is set, as `make test` does.
+// Package browsertest drives the admin in a real browser.
 package browsertest
 
 import (
@@ -7,7 +6,6 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,12 +19,12 @@ import (
 	"github.com/pipe-pg/pipe/internal/passkey"
 	"github.com/pipe-pg/pipe/internal/payment"
 	"github.com/pipe-pg/pipe/internal/store"
+	"github.com/pipe-pg/pipe/internal/webtest"
 )
 
 const (
-	patience = 30 * time.Second // for anything in a browser on a busy machine
-	owner    = "owner@shop.example"
-	sesame   = "correct horse battery"
+	owner  = "owner@shop.example"
+	sesame = "correct horse battery"
 )
 
 // plain seals nothing: what is sealed is not this test's matter.
@@ -77,26 +75,6 @@ func serve(t *testing.T) (url string, office *engine.Office) {
 	return url, office
 }
 
-func browser(t *testing.T) context.Context {
-	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("PIPE_NEED_BROWSER") != "" {
-			t.Fatal("no chromium: apt-get install -y chromium")
-		}
-		t.Skip("no chromium: apt-get install -y chromium")
-	}
-	alloc, end := chromedp.NewExecAllocator(context.Background(), chromedp.ExecPath(path), chromedp.Headless, chromedp.NoSandbox,
-		chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-background-networking", true))
-	t.Cleanup(end)
-	ctx, end := chromedp.NewContext(alloc)
-	t.Cleanup(end)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("start chromium: %v", err)
-	}
-	return ctx
-}
-
 // tester does steps in the browser and fails the test where one does not come about.
 type tester struct {
 	*testing.T
@@ -105,7 +83,7 @@ type tester struct {
 
 func (x tester) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	x.Helper()
-	ctx, cancel := context.WithTimeout(x.ctx, patience)
+	ctx, cancel := context.WithTimeout(x.ctx, webtest.Patience)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		body, _ := chromedp.Run(x.ctx, chromedp.Evaluate[string]("location.href + ' ' + document.body.innerText")) //nolint:errcheck // it only helps to see why
@@ -116,20 +94,22 @@ func (x tester) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 // until waits until something holds in the page.
 func (x tester) until(what, expression string) {
 	x.Helper()
-	ctx, cancel := context.WithTimeout(x.ctx, patience)
+	ctx, cancel := context.WithTimeout(x.ctx, webtest.Patience)
 	defer cancel()
 	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](expression)); err != nil {
 		x.Fatalf("%s: %v", what, err)
 	}
 }
 
+func TestMain(m *testing.M) { os.Exit(chromium.Main(m)) }
+
 func css(text string) chromedp.CSS { return chromedp.CSS(text) }
 
-// TestPasskey: one is added, logs in without name and password, confirms a dangerous act, makes the password alone not enough,
+// TestA11Passkey: one is added, logs in without name and password, confirms a dangerous act, makes the password alone not enough,
 // and is removed; an authenticator that does not verify its user gets nowhere.
-func TestPasskey(t *testing.T) {
+func TestA11Passkey(t *testing.T) {
 	url, office := serve(t)
-	x := tester{t, browser(t)}
+	x := tester{t, chromium.Tab(t)}
 	if _, err := chromedp.Call(x.ctx, webauthn.Enable, webauthn.EnableParams{}); err != nil {
 		t.Fatal(err)
 	}
