@@ -132,6 +132,6 @@ func HTML(t *testing.T, pages map[string][]byte) {
 }
 
 // htmlRules are all that html-validate recommends for a document, but for matters of taste: how white space, voids and
-// doctypes are written, and how long a title is.
+// doctypes are written, how long a title is, and that checkboxes of one list have one name.
 const htmlRules = `{"root":true,"extends":["html-validate:recommended","html-validate:document"],"rules":{"no-trailing-whitespace":"off",
-"void-style":"off","doctype-style":"off","attribute-boolean-style":"off","no-implicit-button-type":"error","long-title":"off","require-sri":["error",{"target":"crossorigin"}]}}`
+"void-style":"off","doctype-style":"off","attribute-boolean-style":"off","no-implicit-button-type":"error","long-title":"off","form-dup-name":["error",{"shared":["radio","checkbox","submit","button","reset"]}],"require-sri":["error",{"target":"crossorigin"}]}}`
