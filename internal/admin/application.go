@@ -17,7 +17,7 @@ type applicationsPage struct {
 }
 
 func (d *door) applicationsPage(r *http.Request, v *visit) (p applicationsPage, err error) {
-	p.frame = d.frame(r, v, "app.title")
+	p.frame = d.frame(r, v, "nav.applications")
 	p.Applications, err = d.Desk.MerchantApplications(r.Context(), v.Merchant.ID)
 	return p, err
 }

@@ -23,7 +23,7 @@ func (d *door) auditLog(w http.ResponseWriter, r *http.Request, v *visit) error 
 	if err != nil {
 		before = 0
 	}
-	p := auditPage{frame: d.frame(r, v, "audit.title"), Subject: q.Get("subject")}
+	p := auditPage{frame: d.frame(r, v, "nav.audit"), Subject: q.Get("subject")}
 	if p.Records, err = d.Office.AuditLog(r.Context(), v.Merchant.ID, p.Subject, before); err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func (d *door) callbacks(w http.ResponseWriter, r *http.Request, v *visit) error
 }
 
 func (d *door) callbacksPage(r *http.Request, v *visit, asked url.Values) (p callbacksPage, err error) {
-	p = callbacksPage{frame: d.frame(r, v, "callbacks.title"), Asked: asked, Pile: pileOf(asked.Get("pile")), Most: engine.MaxResend}
+	p = callbacksPage{frame: d.frame(r, v, "nav.callbacks"), Asked: asked, Pile: pileOf(asked.Get("pile")), Most: engine.MaxResend}
 	for _, name := range engine.CallbackPiles() {
 		p.Piles = append(p.Piles, pile{name, "/callbacks?" + with(asked, "pile", string(name)), name == p.Pile})
 	}

@@ -133,7 +133,3 @@ func scale(v, most money.Amount) int {
 func dayText(n int64) string {
 	return time.Unix(n*int64(day/time.Second), 0).UTC().Format(time.DateOnly)
 }
-
-// Top is how tall the picture is with its texts, and Below where those below the axis stand.
-func (c chart) Top() int   { return c.Height + 34 }
-func (c chart) Below() int { return c.Height + 15 }

@@ -202,7 +202,7 @@ func TestPaymentsList(t *testing.T) {
 	day := func(d time.Duration) string {
 		return g.clock().Add(d).In(time.FixedZone("KST", 9*3600)).Format(time.DateOnly)
 	}
-	has("tomorrow", "/payments?from="+day(24*time.Hour), []string{"No payment is like this"}, []string{"waits-"})
+	has("tomorrow", "/payments?from="+day(24*time.Hour), []string{"No payments match"}, []string{"waits-"})
 	has("until today", "/payments?to="+day(0), []string{"paid-1"}, nil)
 	has("until the day before yesterday", "/payments?to="+day(-48*time.Hour), nil, []string{"paid-1", "waits-"})
 	has("an order", "/payments?q=late-1", []string{"late-1"}, []string{"waits-", "paid-1"})

@@ -94,7 +94,7 @@ func (d *door) paymentsFile(w http.ResponseWriter, r *http.Request, v *visit) er
 	q.Limit = ExportPage
 	say := v.texts.Say
 	return d.send(w, r, v, sheet{name: "payments", head: []string{
-		say("time") + " (" + d.Zone.String() + ")", say("payment.order"), say("payment.name"), say("payment.app"), say("payment.status"), say("payment.mark"),
+		say("time") + " (" + d.Zone.String() + ")", say("payment.order"), say("payment.name"), say("app.one"), say("payment.status"), say("payment.mark"),
 		say("payment.price"), say("export.currency"), say("payment.coin"), say("export.due"), say("export.confirmed"), say("export.rate"),
 		say("export.paid"), say("payment.callback"), say("payment.id"),
 	}, next: func(before payment.ID) (rows [][]string, last payment.ID, err error) {

@@ -44,7 +44,7 @@ func (d *door) home(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if v.Merchant.ID == "" {
 		return redirect(w, r, "/merchants")
 	}
-	p := homePage{frame: d.frame(r, v, "home.title"), Factor: v.Guarded(), Days: 30}
+	p := homePage{frame: d.frame(r, v, "nav.home"), Factor: v.Guarded(), Days: 30}
 	for _, n := range periods() {
 		if r.URL.Query().Get("days") == number(time.Duration(n), 1) {
 			p.Days = n

@@ -45,7 +45,7 @@ func (d *door) house(w http.ResponseWriter, r *http.Request, v *visit) error {
 }
 
 func (d *door) showHouse(w http.ResponseWriter, r *http.Request, v *visit, refused error) error {
-	p := housePage{frame: d.frame(r, v, "house.title")}
+	p := housePage{frame: d.frame(r, v, "nav.house")}
 	if s, status, ok := d.refusal(v, refused); ok {
 		p.Error, p.Status = s, status
 	}

@@ -80,7 +80,7 @@ func (f frame) CallbackClass(s payment.CallbackState) string {
 
 // payments lists what shops asked for, the newest first.
 func (d *door) payments(w http.ResponseWriter, r *http.Request, v *visit) error {
-	return d.listPayments(w, r, v, paymentsPage{frame: d.frame(r, v, "payments.title"), Asked: r.URL.Query()})
+	return d.listPayments(w, r, v, paymentsPage{frame: d.frame(r, v, "nav.payments"), Asked: r.URL.Query()})
 }
 
 func (d *door) listPayments(w http.ResponseWriter, r *http.Request, v *visit, p paymentsPage) (err error) {

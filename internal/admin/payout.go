@@ -23,13 +23,13 @@ func refundKinds() []payment.PayoutKind {
 
 // refunds lists what goes back to payers.
 func (d *door) refunds(w http.ResponseWriter, r *http.Request, v *visit) error {
-	p := payoutsPage{frame: d.frame(r, v, "refunds.title"), Path: "/refunds", What: v.texts.Say("refunds.what")}
+	p := payoutsPage{frame: d.frame(r, v, "nav.refunds"), Path: "/refunds", What: v.texts.Say("refunds.what")}
 	return d.payouts(w, r, p, refundKinds())
 }
 
 // settlements lists what goes to the merchant's own wallets.
 func (d *door) settlements(w http.ResponseWriter, r *http.Request, v *visit) error {
-	p := payoutsPage{frame: d.frame(r, v, "settlements.title"), Path: "/settlements", What: v.texts.Say("settlements.what")}
+	p := payoutsPage{frame: d.frame(r, v, "nav.settlements"), Path: "/settlements", What: v.texts.Say("settlements.what")}
 	return d.payouts(w, r, p, []payment.PayoutKind{payment.Settlement})
 }
 

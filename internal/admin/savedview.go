@@ -70,7 +70,7 @@ func (d *door) viewed(w http.ResponseWriter, r *http.Request, v *visit, err erro
 		asked = url.Values{}
 	}
 	if s, status, ok := d.refusal(v, err); ok {
-		return d.listPayments(w, r, v, paymentsPage{frame: d.frame(r, v, "payments.title"), Asked: asked}.refused(s, status))
+		return d.listPayments(w, r, v, paymentsPage{frame: d.frame(r, v, "nav.payments"), Asked: asked}.refused(s, status))
 	}
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ type teamPage struct {
 }
 
 func (d *door) teamPage(r *http.Request, v *visit) (p teamPage, err error) {
-	p = teamPage{frame: d.frame(r, v, "team.title"), Mails: d.Office.Mails}
+	p = teamPage{frame: d.frame(r, v, "nav.team"), Mails: d.Office.Mails}
 	p.Team, p.Invites, err = d.Office.Team(r.Context(), v.By)
 	for _, role := range payment.Roles() {
 		if role != payment.Owner || v.May(payment.MayCrown) {

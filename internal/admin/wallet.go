@@ -26,7 +26,7 @@ func (d *door) wallet(w http.ResponseWriter, r *http.Request, v *visit) error {
 }
 
 func (d *door) walletAgain(w http.ResponseWriter, r *http.Request, v *visit, why error) (err error) {
-	p := walletPage{frame: d.frame(r, v, "wallet.title")}
+	p := walletPage{frame: d.frame(r, v, "nav.wallet")}
 	if why != nil {
 		s, status, ok := d.refusal(v, why)
 		if !ok {

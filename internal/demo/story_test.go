@@ -47,6 +47,7 @@ type ready struct {
 	ControlURL    string `json:"control_url"`
 	BitcoinURL    string `json:"bitcoin_rpc_url"`
 	EthereumURL   string `json:"ethereum_rpc_url"`
+	AdminURL      string `json:"admin_url"`
 	Database      string `json:"-"`
 }
 
@@ -629,7 +630,7 @@ func (s *story) pipeSays(args ...string) ([]byte, error) {
 	cmd := exec.Command(bin("pipe"), args...)
 	env := []string{"PIPE_DATA=" + filepath.Join(s.dir, "data"), "PIPE_BITCOIN=regtest", "PIPE_BITCOIN_NODES=" + s.ready.BitcoinURL,
 		"PIPE_ETHEREUM=1337", "PIPE_ETHEREUM_NODES=" + s.ready.EthereumURL, "PIPE_RATES=fixed:BTC/KRW=1", "PIPE_INSECURE_URLS=true",
-		"PIPE_LOG_LEVEL=error", "PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
+		"PIPE_ADMIN_URL=" + s.ready.AdminURL, "PIPE_LOG_LEVEL=error", "PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
 	for i, a := range s.args {
 		if a == "--database" {
 			env = append(env, "PIPE_DATABASE="+s.args[i+1])

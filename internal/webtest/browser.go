@@ -178,8 +178,8 @@ func Looks(t *testing.T, ctx context.Context, name string) {
 	if wide := Get[int](t, ctx, "document.documentElement.scrollWidth-document.documentElement.clientWidth"); wide > 0 {
 		t.Errorf("%s: scrolls sideways by %d px", name, wide)
 	}
-	small := Get[[]string](t, ctx, `[...document.querySelectorAll('a,button,summary,select,textarea,.code label,label.check,input:not([type=hidden],[type=checkbox],[type=radio])')]
-		.filter(e=>e.offsetParent&&!e.disabled&&(e.getBoundingClientRect().height<43.5)).map(e=>e.textContent.trim().slice(0,40)||e.name)`)
+	small := Get[[]string](t, ctx, `[...document.querySelectorAll('a,button,summary,select,textarea,.code label,label.check,input:not([type=hidden],[type=checkbox],[type=radio],.sr)')]
+		.filter(e=>e.offsetParent&&!e.disabled&&e.getBoundingClientRect().height<43.5&&!(e.matches('a')&&e.parentElement.textContent.trim().length>e.textContent.trim().length+3&&getComputedStyle(e).display==='inline')).map(e=>e.textContent.trim().slice(0,40)||e.name)`)
 	if len(small) > 0 {
 		t.Errorf("%s: targets under 44 px: %s", name, strings.Join(small, ", "))
 	}

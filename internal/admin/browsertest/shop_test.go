@@ -46,8 +46,8 @@ type shop struct {
 	office *engine.Office
 	desk   *engine.Desk
 	of     payment.Merchant
+	empty  payment.Merchant // has nothing yet
 	app    payment.Application
-	key    *payment.Key
 
 	mu  sync.Mutex // guards now
 	now time.Time
@@ -177,10 +177,10 @@ func (s *shop) people() {
 	var err error
 	s.of, err = s.desk.AddMerchant(s.t.Context(), "햇살 문구점")
 	s.must(err)
-	empty, err := s.desk.AddMerchant(s.t.Context(), "새로 연 가게")
+	s.empty, err = s.desk.AddMerchant(s.t.Context(), "새로 연 가게")
 	s.must(err)
 	for _, u := range []engine.NewUser{
-		{Email: owner, Name: "김하늘", Merchant: s.of.ID}, {Email: halfway, Name: "Kim", Merchant: empty.ID}, {Email: fresh, Name: "박바다", Merchant: empty.ID},
+		{Email: owner, Name: "김하늘", Merchant: s.of.ID}, {Email: halfway, Name: "Kim", Merchant: s.empty.ID}, {Email: fresh, Name: "박바다", Merchant: s.empty.ID},
 		{Email: boss, Name: "운영자", Operator: true}, {Email: "dev@agency.example", Name: "Alex Doe"},
 	} {
 		u.Password, u.Language = sesame, payment.English
