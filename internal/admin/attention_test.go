@@ -137,10 +137,10 @@ func TestA13NeedsAttention(t *testing.T) {
 		{"refund without address", "refunds wait for an address", "", func() {
 			p = g.payout(g.invoice(g.app, "short", nil), payment.RefundShort, func(p *payment.Payout) { p.Held = payment.HoldAddress })
 		}, given},
-		{"refund held", "refunds wait</a>: Above the limits", "", func() {
+		{"refund held", `refunds wait</a><p class="quiet">Above the limits`, "", func() {
 			p = g.payout(g.invoice(g.app, "held", nil), payment.RefundLate, func(p *payment.Payout) { p.Held = payment.HoldApproval })
 		}, given},
-		{"stuck settlement", "settlements are held</a>: The signer", "", func() {
+		{"stuck settlement", `settlements are held</a><p class="quiet">The signer`, "", func() {
 			p = g.payout(g.invoice(g.app, "settle", nil), payment.Settlement, func(p *payment.Payout) { p.Held = payment.HoldRefused })
 		}, given},
 		{"slow settlement", "on the way for more than six hours", "", func() {

@@ -23,9 +23,20 @@ const (
 // Keep writes a picture of the whole page.
 func Keep(t *testing.T, ctx context.Context, path string) {
 	t.Helper()
+	keep(t, ctx, path, chromedp.FullScreenshot(100))
+}
+
+// KeepWindow writes a picture of what the window shows.
+func KeepWindow(t *testing.T, ctx context.Context, path string) {
+	t.Helper()
+	keep(t, ctx, path, chromedp.CaptureScreenshot())
+}
+
+func keep(t *testing.T, ctx context.Context, path string, take chromedp.Action[[]byte]) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
-	b, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	b, err := chromedp.Run(ctx, take)
 	if err != nil {
 		t.Fatal(err)
 	}
