@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/pipe-pg/pipe/internal/app"
@@ -32,11 +30,10 @@ func (r restoreCommand) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	text, err := io.ReadAll(io.LimitReader(bufio.NewReader(e.stdin), maxPhrase))
+	phrase, err := e.phrase()
 	if err != nil {
-		return fmt.Errorf("read recovery phrase: %w", err)
+		return err
 	}
-	phrase := signer.NewSecret(strings.TrimSpace(string(text)))
 	defer phrase.Wipe()
 	coins, next, err := app.FindAll(e.ctx, c, phrase, app.Search{Gap: r.Gap, Branches: r.Branches, Progress: func(n money.Network, branch, from uint32) {
 		fmt.Fprintf(os.Stderr, "looking at %s, merchant %d, addresses from %d\n", n, branch, from)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/pipe-pg/pipe/internal/app"
@@ -60,15 +61,30 @@ func (seedRestoreCommand) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	text, err := io.ReadAll(io.LimitReader(bufio.NewReader(e.stdin), maxPhrase))
+	phrase, err := e.phrase()
 	if err != nil {
-		return fmt.Errorf("read recovery phrase: %w", err)
+		return err
 	}
-	if err := signer.Restore(o, signer.NewSecret(strings.TrimSpace(string(text)))); err != nil {
+	defer phrase.Wipe()
+	if err := signer.Restore(o, phrase); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(e.stdout, "The seed is back in %s.\n", dir)
 	return err
+}
+
+// phrase reads a recovery phrase from standard input, and asks for it where somebody sits there.
+func (e *env) phrase() (signer.Secret, error) {
+	if f, ok := e.stdin.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+			fmt.Fprintln(os.Stderr, "Type the 24 words of the recovery phrase in their order, then Enter and Ctrl-D.")
+		}
+	}
+	text, err := io.ReadAll(io.LimitReader(bufio.NewReader(e.stdin), maxPhrase))
+	if err != nil {
+		return signer.Secret{}, fmt.Errorf("read recovery phrase: %w", err)
+	}
+	return signer.NewSecret(strings.TrimSpace(string(text))), nil
 }
 
 type seedEpochCommand struct{}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/pipe-pg/pipe/internal/app"
+	"github.com/pipe-pg/pipe/internal/signer"
 )
 
 var update = flag.Bool("update", false, "write the generated part of docs/operate.md anew")
@@ -32,7 +33,7 @@ func TestSettings(t *testing.T) {
 	if !ok || !ok2 {
 		t.Fatalf("%s has no part for settings", file)
 	}
-	is := settingsTable(t)
+	is := settingsTable(t, reflect.TypeFor[app.Config]()) + signerIntro + settingsTable(t, reflect.TypeFor[signer.Config]())
 	if was == is {
 		return
 	}
@@ -44,11 +45,12 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-func settingsTable(t *testing.T) string {
+const signerIntro = "Those of the signer, `pipe signer config`:\n"
+
+func settingsTable(t *testing.T, typ reflect.Type) string {
 	t.Helper()
 	var out strings.Builder
 	out.WriteString("\n| setting | default | what it is |\n| --- | --- | --- |\n")
-	typ := reflect.TypeFor[app.Config]()
 	for i := range typ.NumField() {
 		if !typ.Field(i).IsExported() {
 			continue
