@@ -77,6 +77,10 @@ func (q *quoter) answer(asked question, a *answer) {
 		}
 		a.Result = fmt.Appendf(nil, `{"feerate":%s,"blocks":2}`, rate)
 	case "sendrawtransaction":
+		if asked.Params[0] == "00" { // the doctor asks so whether it may send
+			a.Error = refusal(-22, "TX decode failed")
+			return
+		}
 		tx, err := btcutil.NewTxFromBytes(unhex(q.t, fmt.Sprint(asked.Params[0])))
 		if err != nil {
 			q.t.Errorf("sent no transaction: %v", err)
