@@ -138,7 +138,7 @@ func TestIdempotency(t *testing.T) {
 			t.Fatalf("two invoices for one key: %s and %s", ids[0], id)
 		}
 	}
-	var events []payment.Event
+	var events []engine.Happened
 	r.view(func(tx engine.Tx) (err error) {
 		events, err = tx.EventsSince(time.Time{}, "", 1000)
 		return err

@@ -123,10 +123,10 @@ type AddressTx interface {
 	SwapAddress(a payment.Address) error
 	// HotAddresses are given ones with HotUntil after t, the latest first. Addresses are all that were ever released,
 	// free and dead ones too, after an address in text order. ReleasedSince are the same, released at or after t, in order of
-	// (ReleasedAt, Address), after the given pair's address.
+	// (At, Address), after the given pair's address.
 	HotAddresses(network money.Network, t time.Time, limit int) ([]payment.Address, error)
 	Addresses(network money.Network, after string, limit int) ([]payment.Address, error)
-	ReleasedSince(network money.Network, t time.Time, after string, limit int) ([]payment.Address, error)
+	ReleasedSince(network money.Network, t time.Time, after string, limit int) ([]Released, error)
 	// PoolLevels counts free addresses and tells the highest index, per merchant, for merchants after an id.
 	PoolLevels(network money.Network, after payment.ID, limit int) ([]PoolLevel, error)
 	// KillAddresses makes all free addresses of epochs before this one dead.
@@ -139,6 +139,12 @@ type GiveAddress struct {
 	Network  money.Network
 	Invoice  payment.ID // "" for the merchant's wallet
 	HotUntil time.Time
+}
+
+// Released is an address of ours and when the signer released it.
+type Released struct {
+	At      time.Time
+	Address string
 }
 
 // A PoolLevel is how many addresses a merchant has ready on a network.
@@ -230,7 +236,13 @@ type EventTx interface {
 	// Events are an invoice's, oldest first.
 	Events(invoice payment.ID, limit int) ([]payment.Event, error)
 	// EventsSince are all at or after a time, in (time, id) order, after that id.
-	EventsSince(t time.Time, after payment.ID, limit int) ([]payment.Event, error)
+	EventsSince(t time.Time, after payment.ID, limit int) ([]Happened, error)
+}
+
+// Happened is an event of an invoice, as far as who follows the log needs it.
+type Happened struct {
+	ID, InvoiceID payment.ID
+	At            time.Time
 }
 
 // CallbackTx is the outbox.

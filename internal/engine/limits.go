@@ -27,6 +27,9 @@ const (
 	MaxPool = 1_000
 	// ReleaseOverlap is how far back the watch set looks for released addresses whose rows commit late.
 	ReleaseOverlap = time.Minute
+	// SeenBatch bounds the credits outside blocks that one commit takes in. A choice: a page and a shop wait for the commit, so
+	// few wait for each other, and more at once would save little.
+	SeenBatch = 8
 	// TicketOverlap is how many deposits the set of outpoints looks back for rows that commit late.
 	TicketOverlap = 200
 	// ReleaseBatch bounds the addresses asked of the signer in one call.

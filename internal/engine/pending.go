@@ -40,7 +40,7 @@ func (w *Watcher) see(ctx context.Context, p chain.Pending, began time.Time) err
 		}
 	}
 	for len(fresh) > 0 {
-		page := fresh[:min(len(fresh), Batch)]
+		page := fresh[:min(len(fresh), SeenBatch)]
 		fresh = fresh[len(page):]
 		err := w.take(ctx, true, func(tx Tx, tip bool) error {
 			t := newTouched()

@@ -73,7 +73,7 @@ func (t *Tail) Step(ctx context.Context) error {
 	t.mu.Lock()
 	open, since := t.count, t.behind
 	t.mu.Unlock()
-	var events []payment.Event
+	var events []Happened
 	var now time.Time
 	err := t.Store.View(ctx, func(tx Tx) error {
 		now = tx.Now()
@@ -103,7 +103,7 @@ func (t *Tail) Step(ctx context.Context) error {
 	return nil
 }
 
-func (t *Tail) wake(events []payment.Event, now time.Time) {
+func (t *Tail) wake(events []Happened, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.told == nil {

@@ -39,7 +39,7 @@ func (s *watchSet) complete(tx Tx) (bool, error) {
 			if _, ok := s.set[maphash.String(s.seed, a.Address)]; !ok {
 				return false, nil
 			}
-			since, after = a.ReleasedAt, a.Address
+			since, after = a.At, a.Address
 		}
 		if len(page) < Batch {
 			return true, nil
@@ -76,7 +76,7 @@ func (s *watchSet) refresh(ctx context.Context, store Store) error {
 			}
 			for _, a := range page {
 				s.set[maphash.String(s.seed, a.Address)] = struct{}{}
-				since, after = a.ReleasedAt, a.Address
+				since, after = a.At, a.Address
 			}
 			if len(page) < Batch {
 				break

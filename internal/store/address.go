@@ -71,12 +71,16 @@ func (t *tx) Addresses(network money.Network, after string, limit int) ([]paymen
 	return t.addresses("list addresses", rows, err)
 }
 
-// ReleasedSince are all after the pair (then, after) in the order of (ReleasedAt, Address).
-func (t *tx) ReleasedSince(network money.Network, then time.Time, after string, limit int) ([]payment.Address, error) {
+// ReleasedSince are all after the pair (then, after) in the order of (At, Address).
+func (t *tx) ReleasedSince(network money.Network, then time.Time, after string, limit int) ([]engine.Released, error) {
 	rows, err := t.q.ReleasedSince(t.ctx, row.ReleasedSinceParams{
 		Network: string(network), T: millis(then), Address: after, Most: atMost(limit),
 	})
-	return t.addresses("list released addresses", rows, err)
+	all := make([]engine.Released, len(rows))
+	for i, r := range rows {
+		all[i] = engine.Released{At: at(r.ReleasedAt), Address: r.Address}
+	}
+	return all, t.fail("list released addresses", err)
 }
 
 // PoolLevels tells how many addresses merchants after an id have ready. Given counts to CountGiven and no further.

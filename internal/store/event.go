@@ -3,6 +3,7 @@ package store
 import (
 	"time"
 
+	"github.com/pipe-pg/pipe/internal/engine"
 	"github.com/pipe-pg/pipe/internal/payment"
 	"github.com/pipe-pg/pipe/internal/store/row"
 )
@@ -30,13 +31,13 @@ func (t *tx) Events(invoice payment.ID, limit int) ([]payment.Event, error) {
 }
 
 // EventsSince are all after the pair (then, after) in (time, id) order.
-func (t *tx) EventsSince(then time.Time, after payment.ID, limit int) ([]payment.Event, error) {
+func (t *tx) EventsSince(then time.Time, after payment.ID, limit int) ([]engine.Happened, error) {
 	rows, err := t.q.EventsSince(t.ctx, row.EventsSinceParams{T: millis(then), ID: string(after), Most: atMost(limit)})
-	if err != nil {
-		return nil, t.fail("list new events", err)
+	all := make([]engine.Happened, len(rows))
+	for i, r := range rows {
+		all[i] = engine.Happened{ID: payment.ID(r.ID), InvoiceID: payment.ID(r.InvoiceID), At: at(r.At)}
 	}
-	all, err := each(rows, event)
-	return all, t.fail("read new events", err)
+	return all, t.fail("list new events", err)
 }
 
 func event(r row.Event) (payment.Event, error) {

@@ -106,20 +106,24 @@ func pool(t *testing.T, s *suite) {
 		{"hot elsewhere", "", func(tx engine.Tx) ([]payment.Address, error) { return tx.HotAddresses(bitcoin, start, 9) }},
 		{"all", "0x1 0x2 0xB 0xC 0xE 0xa 0xd", func(tx engine.Tx) ([]payment.Address, error) { return tx.Addresses(ethereum, "", 9) }},
 		{"all, after", "0xC", func(tx engine.Tx) ([]payment.Address, error) { return tx.Addresses(ethereum, "0xB", 1) }},
-		{"released", "0xB 0xC 0xE 0xa 0xd 0x1 0x2", func(tx engine.Tx) ([]payment.Address, error) {
-			return tx.ReleasedSince(ethereum, start, "", 9)
-		}},
-		{"released, after", "0xE 0xa 0xd 0x1", func(tx engine.Tx) ([]payment.Address, error) {
-			return tx.ReleasedSince(ethereum, start, "0xC", 4)
-		}},
-		{"released later", "0x2", func(tx engine.Tx) ([]payment.Address, error) {
-			return tx.ReleasedSince(ethereum, start.Add(time.Second), "0x1", 4)
-		}},
 	} {
 		if got := list(c.read); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}
 	}
+	released := func(then time.Time, after string, limit int) []engine.Released {
+		return get(s, func(tx engine.Tx) ([]engine.Released, error) { return tx.ReleasedSince(ethereum, then, after, limit) })
+	}
+	all := released(start, "", 9)
+	var texts []string
+	for _, r := range all {
+		texts = append(texts, r.Address)
+	}
+	if got, want := strings.Join(texts, " "), "0xB 0xC 0xE 0xa 0xd 0x1 0x2"; got != want {
+		t.Fatalf("released: got %q, want %q", got, want)
+	}
+	same(t, "released, after", released(start, "0xC", 4), all[2:6])
+	same(t, "released later", released(all[6].At, "0x1", 4), all[6:])
 }
 
 // levels measures pools, then ends an epoch.
