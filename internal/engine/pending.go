@@ -33,12 +33,15 @@ func (w *Watcher) atTip(ctx context.Context, head chain.Head, began time.Time) e
 
 // see takes in credits outside blocks: never as money, but the time they were first seen counts.
 func (w *Watcher) see(ctx context.Context, p chain.Pending, began time.Time) error {
-	var fresh []chain.Credit
+	var fresh, again []chain.Credit
 	for _, c := range p.Credits {
-		if told, ok := w.pending[c.Ref]; !ok || began.Sub(told) > w.Net.DropAfter/2 {
+		if told, ok := w.pending[c.Ref]; !ok {
 			fresh = append(fresh, c)
+		} else if began.Sub(told) > w.Net.DropAfter/2 {
+			again = append(again, c)
 		}
 	}
+	fresh = append(fresh, again...) // somebody waits for what is new
 	for len(fresh) > 0 {
 		page := fresh[:min(len(fresh), SeenBatch)]
 		fresh = fresh[len(page):]
