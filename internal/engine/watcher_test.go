@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -541,6 +542,56 @@ func TestDropped(t *testing.T) {
 	r.follow()
 	r.is(id, "2/1")
 	r.clean()
+}
+
+// ordered is a store that tells in which order deposits are written.
+type ordered struct {
+	engine.Store
+	tell func(what string)
+}
+
+func (o ordered) Update(ctx context.Context, fn func(tx engine.Tx) error) error {
+	return o.Store.Update(ctx, func(tx engine.Tx) error { return fn(orderedTx{tx, o.tell}) })
+}
+
+type orderedTx struct {
+	engine.Tx
+	tell func(what string)
+}
+
+func (o orderedTx) AddDeposit(d payment.Deposit) error { o.tell("new"); return o.Tx.AddDeposit(d) }
+
+func (o orderedTx) SwapDeposit(d payment.Deposit) error { o.tell("again"); return o.Tx.SwapDeposit(d) }
+
+// A payer who has just paid does not wait until all others have been seen once more.
+func TestNewCoinsFirst(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var did []string
+	w := &engine.Watcher{
+		Store:  ordered{r.store, func(what string) { did = append(did, what) }},
+		Reader: r.btc, Net: r.nets[money.BTC], Nets: r.nets, Render: r.desk.Render, Log: r.desk.Log,
+	}
+	choose := func() payment.ID {
+		id := r.create("100")
+		r.must(r.desk.Choose(t.Context(), id, engine.Choice{Coin: money.BTC, Exchange: true}))
+		return id
+	}
+	pay := func(id payment.ID) { r.btc.Pay(r.address(id, money.BTC), amount(money.BTC, "0.002")) }
+	r.must(w.Follow(t.Context()))
+	id := choose()
+	for range engine.SeenBatch + 1 {
+		pay(choose())
+	}
+	r.must(w.Follow(t.Context()))
+	r.clock.add(r.nets[money.BTC].DropAfter/2 + time.Second) // they are seen again from now on
+	pay(id)
+	did = nil
+	r.must(w.Follow(t.Context()))
+	if len(did) < engine.SeenBatch+2 || did[0] != "new" {
+		t.Errorf("written in the order %q", did)
+	}
+	r.is(id, "1/2")
 }
 
 // An address released while a block is being read is not missed in it.
