@@ -79,9 +79,14 @@ func (g *rig) pass(d time.Duration) {
 // newRig has one merchant with one owner, who has a password and no second factor.
 func newRig(t *testing.T, change ...func(*Options)) *rig {
 	t.Helper()
+	return newRigOn(t, "sqlite:"+filepath.Join(t.TempDir(), "pipe.db"), change...)
+}
+
+// newRigOn has them in an empty database.
+func newRigOn(t *testing.T, address string, change ...func(*Options)) *rig {
+	t.Helper()
 	g := &rig{t: t, now: time.Now()}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	address := "sqlite:" + filepath.Join(t.TempDir(), "pipe.db")
 	if _, _, err := store.Migrate(t.Context(), address, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -38,13 +38,14 @@ SELECT CAST(c.status AS BIGINT) AS status, CAST(COUNT(*) AS BIGINT) AS invoices 
 -- name: OrderInvoices :many
 SELECT id FROM invoice WHERE merchant_id = @merchant_id AND order_id = @order_id ORDER BY id DESC LIMIT @most;
 
+-- The transaction comes first: SQLite keeps the order of a cross join, and by itself would begin with all of the merchant's invoices.
 -- name: DepositInvoices :many
-SELECT DISTINCT i.id FROM deposit d JOIN invoice i ON i.id = d.invoice_id
-WHERE d.txid = @txid AND d.txid <> '' AND i.merchant_id = @merchant_id LIMIT @most;
+SELECT DISTINCT i.id FROM deposit d CROSS JOIN invoice i
+WHERE d.txid = @txid AND d.txid <> '' AND i.id = d.invoice_id AND i.merchant_id = @merchant_id LIMIT @most;
 
 -- name: PayoutInvoices :many
-SELECT DISTINCT i.id FROM payout p JOIN invoice i ON i.id = p.invoice_id
-WHERE p.txid = @txid AND p.txid <> '' AND i.merchant_id = @merchant_id LIMIT @most;
+SELECT DISTINCT i.id FROM payout p CROSS JOIN invoice i
+WHERE p.txid = @txid AND p.txid <> '' AND i.id = p.invoice_id AND i.merchant_id = @merchant_id LIMIT @most;
 
 -- The callbacks of an application in a state, the newest first, with what came of the last try. least and utmost bound the tries.
 -- name: CallbackPage :many

@@ -121,8 +121,8 @@ func (q *Queries) CountCallbacks(ctx context.Context, arg CountCallbacksParams) 
 }
 
 const depositInvoices = `-- name: DepositInvoices :many
-SELECT DISTINCT i.id FROM deposit d JOIN invoice i ON i.id = d.invoice_id
-WHERE d.txid = $1 AND d.txid <> '' AND i.merchant_id = $2 LIMIT $3
+SELECT DISTINCT i.id FROM deposit d CROSS JOIN invoice i
+WHERE d.txid = $1 AND d.txid <> '' AND i.id = d.invoice_id AND i.merchant_id = $2 LIMIT $3
 `
 
 type DepositInvoicesParams struct {
@@ -131,6 +131,7 @@ type DepositInvoicesParams struct {
 	Most       int32
 }
 
+// The transaction comes first: SQLite keeps the order of a cross join, and by itself would begin with all of the merchant's invoices.
 func (q *Queries) DepositInvoices(ctx context.Context, arg DepositInvoicesParams) ([]string, error) {
 	rows, err := q.db.QueryContext(ctx, depositInvoices, arg.TxID, arg.MerchantID, arg.Most)
 	if err != nil {
@@ -627,8 +628,8 @@ func (q *Queries) OrderInvoices(ctx context.Context, arg OrderInvoicesParams) ([
 }
 
 const payoutInvoices = `-- name: PayoutInvoices :many
-SELECT DISTINCT i.id FROM payout p JOIN invoice i ON i.id = p.invoice_id
-WHERE p.txid = $1 AND p.txid <> '' AND i.merchant_id = $2 LIMIT $3
+SELECT DISTINCT i.id FROM payout p CROSS JOIN invoice i
+WHERE p.txid = $1 AND p.txid <> '' AND i.id = p.invoice_id AND i.merchant_id = $2 LIMIT $3
 `
 
 type PayoutInvoicesParams struct {
