@@ -31,8 +31,9 @@ func (b *bureau) stepped(email string) (engine.Entrance, engine.By) {
 
 // TestChangeOfEmail: nothing changes before the new address is confirmed, by a link that works once and not for ever; then the other
 // sessions are over, and the old address was told twice.
-func TestChangeOfEmail(t *testing.T) {
-	b := newBureau(t)
+func TestChangeOfEmail(t *testing.T) { eachBureau(t, testChangeOfEmail) }
+
+func testChangeOfEmail(t *testing.T, b *bureau) {
 	_, plain := b.in(ownerMail)
 	b.refused("without a step-up", b.AskEmail(t.Context(), plain, newMail), engine.WordFactor)
 	e, by := b.stepped(ownerMail)
@@ -86,10 +87,12 @@ func TestChangeOfEmail(t *testing.T) {
 
 // TestUndoOfEmail: who has the old address takes a change back, before it is confirmed and after; sessions and password are over, and a
 // thief can neither confirm nor undo any more.
-func TestUndoOfEmail(t *testing.T) {
+func TestUndoOfEmail(t *testing.T) { eachOffice(t, testUndoOfEmail) }
+
+func testUndoOfEmail(t *testing.T, open func(t *testing.T) *bureau) {
 	for _, confirmed := range []bool{false, true} {
 		t.Run(fmt.Sprintf("confirmed %t", confirmed), func(t *testing.T) {
-			b := newBureau(t)
+			b := open(t)
 			e, by := b.stepped(ownerMail)
 			b.must(b.AskEmail(t.Context(), by, "thief@evil.example"))
 			undo := b.token(ownerMail, "undo ")
@@ -131,8 +134,9 @@ func TestUndoOfEmail(t *testing.T) {
 }
 
 // TestUndoOfEmailInTime: the link to undo works for a week.
-func TestUndoOfEmailInTime(t *testing.T) {
-	b := newBureau(t)
+func TestUndoOfEmailInTime(t *testing.T) { eachBureau(t, testUndoOfEmailInTime) }
+
+func testUndoOfEmailInTime(t *testing.T, b *bureau) {
 	_, by := b.stepped(ownerMail)
 	b.must(b.AskEmail(t.Context(), by, newMail))
 	b.pass(engine.UndoFor)
@@ -141,8 +145,9 @@ func TestUndoOfEmailInTime(t *testing.T) {
 }
 
 // TestEmailTaken: whether an address has an account is told to who holds it, and to nobody else, and nobody gets two.
-func TestEmailTaken(t *testing.T) {
-	b := newBureau(t)
+func TestEmailTaken(t *testing.T) { eachBureau(t, testEmailTaken) }
+
+func testEmailTaken(t *testing.T, b *bureau) {
 	b.member("other@shop.example", payment.Viewer)
 	_, by := b.stepped(ownerMail)
 	b.must(b.AskEmail(t.Context(), by, "other@shop.example"))
@@ -165,9 +170,11 @@ func TestEmailTaken(t *testing.T) {
 }
 
 // TestEmailRace: whichever of confirming and undoing comes first, the address is its owner's in the end.
-func TestEmailRace(t *testing.T) {
+func TestEmailRace(t *testing.T) { eachOffice(t, testEmailRace) }
+
+func testEmailRace(t *testing.T, open func(t *testing.T) *bureau) {
 	for range 5 {
-		b := newBureau(t)
+		b := open(t)
 		_, by := b.stepped(ownerMail)
 		b.must(b.AskEmail(t.Context(), by, "thief@evil.example"))
 		confirm, undo := b.token("thief@evil.example", "email "), b.token(ownerMail, "undo ")

@@ -11,8 +11,9 @@ import (
 )
 
 // TestParkedLetters: what was given up is listed, and tried again with what it said, unless its link is dead; what is put away is gone.
-func TestParkedLetters(t *testing.T) {
-	b := newBureau(t)
+func TestParkedLetters(t *testing.T) { eachBureau(t, testParkedLetters) }
+
+func testParkedLetters(t *testing.T, b *bureau) {
 	p, c := b.postman()
 	c.err = fmt.Errorf("550 no: %w", payment.ErrUndeliverable)
 	_, by := b.in(ownerMail)
@@ -79,8 +80,9 @@ func TestParkedLetters(t *testing.T) {
 
 // TestInviteAgain: another invitation takes the place of one whose letter was lost; the old link is dead, and an old letter that has not
 // left does not leave any more.
-func TestInviteAgain(t *testing.T) {
-	b := newBureau(t)
+func TestInviteAgain(t *testing.T) { eachBureau(t, testInviteAgain) }
+
+func testInviteAgain(t *testing.T, b *bureau) {
 	p, c := b.postman()
 	c.err = errors.New("451 later")
 	_, by := b.in(ownerMail)

@@ -22,6 +22,7 @@ import (
 
 	"github.com/pipe-pg/pipe/internal/engine"
 	"github.com/pipe-pg/pipe/internal/payment"
+	"github.com/pipe-pg/pipe/internal/pgtest"
 	"github.com/pipe-pg/pipe/internal/store"
 )
 
@@ -58,7 +59,7 @@ type bureau struct {
 	*testing.T
 	*engine.Office
 	store *store.Store
-	path  string
+	url   string
 	shop  payment.Merchant
 	owner payment.User
 
@@ -78,14 +79,36 @@ func (b *bureau) pass(d time.Duration) {
 	b.now = b.now.Add(d)
 }
 
-func newBureau(t *testing.T) *bureau {
+// eachBureau runs a test on both databases.
+func eachBureau(t *testing.T, run func(t *testing.T, b *bureau)) {
 	t.Helper()
-	b := &bureau{T: t, now: time.Now(), path: filepath.Join(t.TempDir(), "pipe.db")}
+	eachOffice(t, func(t *testing.T, open func(t *testing.T) *bureau) { run(t, open(t)) })
+}
+
+// eachOffice runs a test on both databases that opens several.
+func eachOffice(t *testing.T, run func(t *testing.T, open func(t *testing.T) *bureau)) {
+	t.Helper()
+	for name, url := range map[string]func(t *testing.T) string{
+		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "pipe.db") },
+		"postgres": func(t *testing.T) string { return pgtest.URL(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(t *testing.T) *bureau {
+				t.Helper()
+				return newBureau(t, url(t))
+			})
+		})
+	}
+}
+
+func newBureau(t *testing.T, url string) *bureau {
+	t.Helper()
+	b := &bureau{T: t, now: time.Now(), url: url}
 	log := slog.New(slog.DiscardHandler)
-	if _, _, err := store.Migrate(t.Context(), "sqlite:"+b.path, nil); err != nil {
+	if _, _, err := store.Migrate(t.Context(), url, nil); err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.Open(t.Context(), store.Options{URL: "sqlite:" + b.path, Logger: log, Now: b.clock})
+	s, err := store.Open(t.Context(), store.Options{URL: url, Logger: log, Now: b.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,8 +224,9 @@ func (b *bureau) letters(to string) (all []string) {
 }
 
 // TestLogInWithTOTP: the password alone gives a half session that can do nothing; a code completes it, once.
-func TestLogInWithTOTP(t *testing.T) {
-	b := newBureau(t)
+func TestLogInWithTOTP(t *testing.T) { eachBureau(t, testLogInWithTOTP) }
+
+func testLogInWithTOTP(t *testing.T, b *bureau) {
 	_, by := b.in(ownerMail)
 	app, _ := b.enrol(by)
 
@@ -238,8 +262,9 @@ func TestLogInWithTOTP(t *testing.T) {
 }
 
 // TestCodeRace: of many who show one code at once, one gets in.
-func TestCodeRace(t *testing.T) {
-	b := newBureau(t)
+func TestCodeRace(t *testing.T) { eachBureau(t, testCodeRace) }
+
+func testCodeRace(t *testing.T, b *bureau) {
 	_, by := b.in(ownerMail)
 	app, codes := b.enrol(by)
 	for _, code := range []string{app.code(b.clock()), codes[0]} {
@@ -266,8 +291,9 @@ func TestCodeRace(t *testing.T) {
 }
 
 // TestRecoveryCodes: each logs in once, however it is typed; none steps up; new ones end the old.
-func TestRecoveryCodes(t *testing.T) {
-	b := newBureau(t)
+func TestRecoveryCodes(t *testing.T) { eachBureau(t, testRecoveryCodes) }
+
+func testRecoveryCodes(t *testing.T, b *bureau) {
 	_, by := b.in(ownerMail)
 	app, codes := b.enrol(by)
 	if len(codes) != engine.RecoveryCodes {
@@ -305,8 +331,9 @@ func TestRecoveryCodes(t *testing.T) {
 }
 
 // TestStepUp: it takes a code that was not used, holds for five minutes, and is asked again within the transaction.
-func TestStepUp(t *testing.T) {
-	b := newBureau(t)
+func TestStepUp(t *testing.T) { eachBureau(t, testStepUp) }
+
+func testStepUp(t *testing.T, b *bureau) {
 	e, by := b.in(ownerMail)
 	if by.SteppedUp() {
 		t.Error("a password is a step-up")
@@ -335,8 +362,9 @@ func TestStepUp(t *testing.T) {
 }
 
 // TestStrangersSecret: a secret that was sealed for one user enrols nobody else, nor does anything else that is sealed.
-func TestStrangersSecret(t *testing.T) {
-	b := newBureau(t)
+func TestStrangersSecret(t *testing.T) { eachBureau(t, testStrangersSecret) }
+
+func testStrangersSecret(t *testing.T, b *bureau) {
 	b.member("other@shop.example", payment.Viewer)
 	_, by := b.in(ownerMail)
 	e, other := b.in("other@shop.example")
@@ -351,8 +379,9 @@ func TestStrangersSecret(t *testing.T) {
 
 // TestPause: ten wrong passwords make an account rest for a quarter of an hour, for the right password too, and its owner is
 // told; but neither a browser that logged in before, nor who is logged in, is kept out.
-func TestPause(t *testing.T) {
-	b := newBureau(t)
+func TestPause(t *testing.T) { eachBureau(t, testPause) }
+
+func testPause(t *testing.T, b *bureau) {
 	e, by := b.in(ownerMail)
 	app, _ := b.enrol(by)
 	half, err := b.LogIn(t.Context(), ownerMail, sesame, engine.Caller{})
@@ -394,8 +423,9 @@ func TestPause(t *testing.T) {
 }
 
 // TestGuessingWithASession: who took over a session has ten guesses at the second factor, not more.
-func TestGuessingWithASession(t *testing.T) {
-	b := newBureau(t)
+func TestGuessingWithASession(t *testing.T) { eachBureau(t, testGuessingWithASession) }
+
+func testGuessingWithASession(t *testing.T, b *bureau) {
 	e, by := b.in(ownerMail)
 	b.enrol(by)
 	for range engine.MaxFailedSignIns {
@@ -406,8 +436,9 @@ func TestGuessingWithASession(t *testing.T) {
 }
 
 // TestEnumeration: nothing tells whether an address has an account: not the answer, nor letters, nor the work.
-func TestEnumeration(t *testing.T) {
-	b := newBureau(t)
+func TestEnumeration(t *testing.T) { eachBureau(t, testEnumeration) }
+
+func testEnumeration(t *testing.T, b *bureau) {
 	_, unknown := b.LogIn(t.Context(), "nobody@shop.example", sesame, engine.Caller{})
 	_, wrong := b.LogIn(t.Context(), ownerMail, "wrong", engine.Caller{})
 	if unknown == nil || wrong == nil || unknown.Error() != wrong.Error() {
@@ -433,7 +464,7 @@ func TestEnumeration(t *testing.T) {
 	}
 	var links, both int
 	b.query(&links, "SELECT count(*) FROM link")
-	b.query(&both, "SELECT count(*) FROM (SELECT email FROM link GROUP BY email HAVING count(*) = 2)")
+	b.query(&both, "SELECT count(*) FROM (SELECT email FROM link GROUP BY email HAVING count(*) = 2) both_kinds")
 	if links != 4 || both != 2 {
 		t.Errorf("%d links, %d addresses with two", links, both)
 	}
@@ -448,7 +479,11 @@ func (b *bureau) query(n *int, text string) {
 
 func (b *bureau) raw() *sql.DB {
 	b.Helper()
-	db, err := sql.Open("sqlite", b.path)
+	driver, source := "pgx", b.url
+	if path, ok := strings.CutPrefix(b.url, "sqlite:"); ok {
+		driver, source = "sqlite", path
+	}
+	db, err := sql.Open(driver, source)
 	b.must(err)
 	b.Cleanup(func() {
 		if err := db.Close(); err != nil {
@@ -483,8 +518,9 @@ func TestHashWork(t *testing.T) {
 
 // TestSessionsEnd: idle for half an hour, after twelve hours whatever happens, by the person, with the password; and never
 // more of them than are listed.
-func TestSessionsEnd(t *testing.T) {
-	b := newBureau(t)
+func TestSessionsEnd(t *testing.T) { eachBureau(t, testSessionsEnd) }
+
+func testSessionsEnd(t *testing.T, b *bureau) {
 	over := func(what, token string) {
 		t.Helper()
 		_, err := b.Visit(t.Context(), token, engine.Caller{})
@@ -542,8 +578,9 @@ func TestSessionsEnd(t *testing.T) {
 }
 
 // TestLinks: a one-time link works once, until its time, for what it is for; of many at once one gets through.
-func TestLinks(t *testing.T) {
-	b := newBureau(t)
+func TestLinks(t *testing.T) { eachBureau(t, testLinks) }
+
+func testLinks(t *testing.T, b *bureau) {
 	b.must(b.AskReset(t.Context(), ownerMail))
 	token := b.token(ownerMail, "reset ")
 	_, err := b.Enter(t.Context(), token, engine.Entry{Name: "x", Password: "quite another sentence"}, engine.Caller{})
@@ -595,8 +632,9 @@ func (b *bureau) token(to, kind string) (token string) {
 }
 
 // TestResetKeepsFactor: a new password by a letter does not go around the second factor.
-func TestResetKeepsFactor(t *testing.T) {
-	b := newBureau(t)
+func TestResetKeepsFactor(t *testing.T) { eachBureau(t, testResetKeepsFactor) }
+
+func testResetKeepsFactor(t *testing.T, b *bureau) {
 	_, by := b.in(ownerMail)
 	b.enrol(by)
 	b.must(b.AskReset(t.Context(), ownerMail))
@@ -609,8 +647,9 @@ func TestResetKeepsFactor(t *testing.T) {
 }
 
 // TestNobodyRisesAlone: roles are what they are in the transaction, not on the page; owners are the owners' matter; one stays.
-func TestNobodyRisesAlone(t *testing.T) {
-	b := newBureau(t)
+func TestNobodyRisesAlone(t *testing.T) { eachBureau(t, testNobodyRisesAlone) }
+
+func testNobodyRisesAlone(t *testing.T, b *bureau) {
 	chief := b.member("admin@shop.example", payment.Admin)
 	_, admin := b.in("admin@shop.example")
 	_, owner := b.in(ownerMail)
@@ -646,7 +685,9 @@ func TestNobodyRisesAlone(t *testing.T) {
 }
 
 // TestTampering: whatever is changed in the audit log, put into it or taken out of its middle is found.
-func TestTampering(t *testing.T) {
+func TestTampering(t *testing.T) { eachOffice(t, testTampering) }
+
+func testTampering(t *testing.T, open func(t *testing.T) *bureau) {
 	for what, text := range map[string]string{
 		"actor changed":   "UPDATE audit_record SET actor = 'nobody@x.example' WHERE seq = 2",
 		"data changed":    "UPDATE audit_record SET data = '{}' WHERE seq = 3",
@@ -655,10 +696,10 @@ func TestTampering(t *testing.T) {
 		"one taken out":   "DELETE FROM audit_record WHERE seq = 2",
 		"first taken out": "DELETE FROM audit_record WHERE seq = 1",
 		"renumbered":      "UPDATE audit_record SET seq = seq + 100 WHERE seq > 2",
-		"hash changed":    "UPDATE audit_record SET hash = randomblob(32) WHERE seq = 5",
+		"hash changed":    "UPDATE audit_record SET hash = (SELECT o.hash FROM audit_record o WHERE o.seq = 4) WHERE seq = 5",
 	} {
 		t.Run(what, func(t *testing.T) {
-			b := newBureau(t)
+			b := open(t)
 			_, by := b.in(ownerMail)
 			for i := range 6 {
 				_, err := b.Invite(t.Context(), by, fmt.Sprintf("%d@x.example", i), payment.Viewer)
@@ -679,8 +720,9 @@ func TestTampering(t *testing.T) {
 }
 
 // TestAuditHoldsNoSecrets: neither passwords, codes, secrets, tokens nor links stand in the audit log.
-func TestAuditHoldsNoSecrets(t *testing.T) {
-	b := newBureau(t)
+func TestAuditHoldsNoSecrets(t *testing.T) { eachBureau(t, testAuditHoldsNoSecrets) }
+
+func testAuditHoldsNoSecrets(t *testing.T, b *bureau) {
 	e, by := b.in(ownerMail)
 	app, codes := b.enrol(by)
 	link, err := b.Invite(t.Context(), by, "friend@x.example", payment.Viewer)

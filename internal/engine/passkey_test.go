@@ -44,8 +44,9 @@ func as(u payment.User, c engine.Ceremony) engine.CeremonyAnswer {
 
 // TestCeremonies: each works once, in its time, for its purpose and its person; a passkey makes the password half a log-in and
 // brings recovery codes; nobody steps up with somebody else's.
-func TestCeremonies(t *testing.T) {
-	b := newBureau(t)
+func TestCeremonies(t *testing.T) { eachBureau(t, testCeremonies) }
+
+func testCeremonies(t *testing.T, b *bureau) {
 	b.Verifier = ring{}
 	other := b.member("other@shop.example", payment.Viewer)
 	e, by := b.in(ownerMail)
@@ -122,8 +123,9 @@ func TestCeremonies(t *testing.T) {
 }
 
 // TestPasskeyWhilePaused: a pause that others brought about does not keep a passkey out; a disabled account does.
-func TestPasskeyWhilePaused(t *testing.T) {
-	b := newBureau(t)
+func TestPasskeyWhilePaused(t *testing.T) { eachBureau(t, testPasskeyWhilePaused) }
+
+func testPasskeyWhilePaused(t *testing.T, b *bureau) {
 	b.Verifier = ring{}
 	_, by := b.in(ownerMail)
 	c, err := b.BeginPasskey(t.Context(), by, sesame)

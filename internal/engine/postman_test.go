@@ -43,8 +43,9 @@ func (b *bureau) mail(id payment.ID) (m payment.Mail) {
 }
 
 // TestPostman: a letter goes once, and what it said is wiped.
-func TestPostman(t *testing.T) {
-	b := newBureau(t)
+func TestPostman(t *testing.T) { eachBureau(t, testPostman) }
+
+func testPostman(t *testing.T, b *bureau) {
 	p, c := b.postman()
 	b.must(b.AskReset(t.Context(), ownerMail))
 	for range 3 {
@@ -65,8 +66,9 @@ func TestPostman(t *testing.T) {
 }
 
 // TestPostmanTries: a letter that is refused is tried again with growing pauses, then parked; one that is undeliverable at once.
-func TestPostmanTries(t *testing.T) {
-	b := newBureau(t)
+func TestPostmanTries(t *testing.T) { eachBureau(t, testPostmanTries) }
+
+func testPostmanTries(t *testing.T, b *bureau) {
 	p, c := b.postman()
 	c.err = errors.New("451 later")
 	b.must(b.AskReset(t.Context(), ownerMail))
@@ -99,8 +101,9 @@ func TestPostmanTries(t *testing.T) {
 }
 
 // TestPostmanCrash: a letter whose sender died is sent again when the lease is over; two senders do not send one at once.
-func TestPostmanCrash(t *testing.T) {
-	b := newBureau(t)
+func TestPostmanCrash(t *testing.T) { eachBureau(t, testPostmanCrash) }
+
+func testPostmanCrash(t *testing.T, b *bureau) {
 	p, c := b.postman()
 	b.must(b.AskReset(t.Context(), ownerMail))
 	dead, cancel := context.WithCancel(t.Context())
