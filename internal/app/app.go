@@ -78,6 +78,7 @@ type App struct {
 	bell    engine.Bell // rung when a callback may be due
 	pool    *engine.Pool
 	recover *engine.Recovery
+	reserve *reserve        // nil: this process writes little
 	auditor *engine.Auditor // remembers what the audit before found
 	handler http.Handler
 	admin   http.Handler // nil: none here
@@ -132,6 +133,12 @@ func open(ctx context.Context, c Config, o Options, serve func(*App) error) (a *
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return a, fmt.Errorf("make data directory: %w", err)
 	}
+	if serve != nil && c.Has("worker") { // before the store is opened, which may need the room
+		a.reserve = a.newReserve()
+		if err := a.reserve.keep(); err != nil {
+			a.log.Warn("no room is kept on the disk", "error", err)
+		}
+	}
 	if err := a.openStore(ctx, serve != nil); err != nil {
 		return a, err
 	}
@@ -170,6 +177,11 @@ func (a *App) openStore(ctx context.Context, exclusive bool) error {
 // may go on as if it knew; the next start recovers.
 func (a *App) fatal(err error) {
 	a.log.Error("cannot go on: the process ends", "error", err)
+	if a.reserve != nil { // a full disk is a reason: the next start finds room
+		if err := a.reserve.keep(); err != nil {
+			a.log.Error("the disk's reserve is left as it is", "error", err)
+		}
+	}
 	if a.opts.Fatal != nil {
 		a.opts.Fatal(err)
 		return

@@ -75,7 +75,8 @@ type Config struct {
 	CallbackOpen string `key:"PIPE_CALLBACK_OPEN" default:"" help:"Origins that may resolve to addresses which are not public, each ORIGIN=CIDR[+CIDR…], comma-separated. Link-local is never opened."`
 	CallbackDeny string `key:"PIPE_CALLBACK_DENY" default:"" help:"Further CIDRs that callbacks never reach, comma-separated."`
 
-	DiskFloor int64 `key:"PIPE_DISK_FLOOR" default:"1024" help:"MiB free where PIPE_DATA lies below which no new invoices are taken, so that open ones can go on."`
+	DiskFloor   int64 `key:"PIPE_DISK_FLOOR" default:"1024" help:"MiB free where PIPE_DATA lies below which no new invoices are taken, so that open ones can go on."`
+	DiskReserve int64 `key:"PIPE_DISK_RESERVE" default:"256" help:"MiB of the file reserve in PIPE_DATA, which the role worker keeps where there is room and gives up when the disk is nearly full, so that what is open can still be written; 0: none."`
 
 	RatePerKey int `key:"PIPE_RATE_PER_KEY" default:"20" help:"API calls a second per key, with five times that in a burst."`
 
@@ -304,6 +305,9 @@ func (c Config) checkNetworks() error {
 	}
 	if id, err := strconv.ParseUint(c.Ethereum, 10, 64); c.Ethereum != "" && (err != nil || id == 0) {
 		return fmt.Errorf("PIPE_ETHEREUM: %q is not a chain id: write 1 for mainnet", c.Ethereum)
+	}
+	if c.DiskFloor < 0 || c.DiskReserve < 0 || c.DiskReserve > MaxReserve {
+		return fmt.Errorf("PIPE_DISK_FLOOR, PIPE_DISK_RESERVE: not below 0, and the reserve at most %d", MaxReserve)
 	}
 	if c.BitcoinFallback < -1 || c.BitcoinFallback > c.BitcoinCeiling {
 		return fmt.Errorf("PIPE_BITCOIN_FALLBACK_FEE: %d is not between -1 and PIPE_BITCOIN_FEE_CEILING, %d", c.BitcoinFallback, c.BitcoinCeiling)

@@ -32,6 +32,13 @@ const (
 	// choice: their blocks are seldom full, and a payout that is stuck raises its fee.
 	TestFallback = 5
 
+	// ReserveFile is the name of the reserve in the data directory, MaxReserve its largest size, in MiB. It is given up when less
+	// than the ReserveLow-th part of it is free beside it. ReserveEvery is the pause between two looks at the disk. Choices.
+	ReserveFile  = "reserve"
+	MaxReserve   = 16 << 10
+	ReserveLow   = 4
+	ReserveEvery = 5 * time.Second
+
 	// StepTimeout bounds a step of a loop that asks nodes.
 	StepTimeout = 2 * time.Minute
 	// CourierEvery, TailEvery, PoolEvery and ExpireEvery are the pauses of these loops, which a payer or a shop waits for.

@@ -25,6 +25,7 @@ func (a *App) openWorkers() error {
 	a.auditor = a.Auditor()
 	a.recover = &engine.Recovery{Store: a.ports.store, Journal: a.ports.journal, Log: a.log}
 	a.loops = append(a.loops,
+		worker.Loop{Name: "disk", Every: ReserveEvery, Timeout: StepTimeout, Run: func(context.Context) error { return a.reserve.keep() }},
 		worker.Loop{Name: "pool", Every: PoolEvery, Timeout: StepTimeout, Run: a.orStop(a.pool.Step)},
 		worker.Loop{Name: "expire", Every: ExpireEvery, Timeout: StepTimeout, Run: clerk.Expire},
 		worker.Loop{Name: "value", Every: ExpireEvery, Timeout: StepTimeout, Run: clerk.Value},

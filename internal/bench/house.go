@@ -96,7 +96,7 @@ func (b *lab) open(ctx context.Context, s setup) (*house, error) {
 		open = append(open, o+"=127.0.0.0/8")
 	}
 	c, err := app.LoadConfig("", append(s.networks(),
-		"PIPE_DATA="+filepath.Join(b.dir, s.name), "PIPE_DATABASE="+s.database, "PIPE_ROLES="+s.roles,
+		"PIPE_DISK_RESERVE=0", "PIPE_DATA="+filepath.Join(b.dir, s.name), "PIPE_DATABASE="+s.database, "PIPE_ROLES="+s.roles,
 		"PIPE_PUBLIC_URL=http://127.0.0.1", "PIPE_TRUSTED_PROXIES="+proxies,
 		"PIPE_INSECURE_URLS=true", "PIPE_CALLBACK_OPEN="+strings.Join(open, ","), "PIPE_RATE_PER_KEY=10000000",
 		"PIPE_SECRET_KEY="+strings.Repeat("0b", 32), "PIPE_SIGNER_PASSPHRASE=a passphrase of the benchmark", "PIPE_SECRET_KEY="+strings.Repeat("ab", 32),

@@ -45,7 +45,7 @@ func newProgram(ctx context.Context, path, data, roles string) (*program, error)
 			p.env = append(p.env, kv)
 		}
 	}
-	p.env = append(p.env, "PIPE_DATA="+data, "PIPE_ROLES="+roles, "PIPE_LISTEN="+p.addr, "PIPE_PUBLIC_URL=http://"+p.addr, "PIPE_BITCOIN=regtest",
+	p.env = append(p.env, "PIPE_DISK_RESERVE=0", "PIPE_DATA="+data, "PIPE_ROLES="+roles, "PIPE_LISTEN="+p.addr, "PIPE_PUBLIC_URL=http://"+p.addr, "PIPE_BITCOIN=regtest",
 		"PIPE_BITCOIN_NODES=http://user:password@127.0.0.1:9", "PIPE_RATES=fixed:BTC/KRW=95000000;BTC/USD=68500",
 		"PIPE_SECRET_KEY="+strings.Repeat("0b", 32), "PIPE_SIGNER_PASSPHRASE=a passphrase of the benchmark")
 	return p, l.Close()

@@ -313,7 +313,7 @@ const FixedRates = "fixed:BTC/KRW=95000000;BTC/USD=68500;ETH/KRW=4750000;ETH/USD
 func (d *Demo) config() (app.Config, error) {
 	shop := origin(d.shopListener)
 	env := map[string]string{
-		"PIPE_DATA": d.opts.Data, "PIPE_DATABASE": d.opts.Database, "PIPE_PUBLIC_URL": origin(d.pageListener),
+		"PIPE_DISK_FLOOR": "64", "PIPE_DISK_RESERVE": "1", "PIPE_DATA": d.opts.Data, "PIPE_DATABASE": d.opts.Database, "PIPE_PUBLIC_URL": origin(d.pageListener),
 		"PIPE_BITCOIN": "regtest", "PIPE_BITCOIN_NODES": d.chains[money.BTC].URL(),
 		"PIPE_ETHEREUM": "1337", "PIPE_ETHEREUM_NODES": d.chains[money.ETH].URL(),
 		"PIPE_RATES": FixedRates, "PIPE_INSECURE_URLS": "true", "PIPE_CALLBACK_OPEN": shop + "=127.0.0.0/8+::1/128",

@@ -25,7 +25,7 @@ func (d *demo) cli(args ...string) (stdout, stderr string, code int) {
 // settings are those a second process needs to work on the demo's data and chains.
 func (d *demo) settings() []string {
 	env := []string{
-		"PIPE_DATA=" + filepath.Join(d.dir, "data"), "PIPE_PUBLIC_URL=" + d.url, "PIPE_INSECURE_URLS=true",
+		"PIPE_DISK_RESERVE=1", "PIPE_DATA=" + filepath.Join(d.dir, "data"), "PIPE_PUBLIC_URL=" + d.url, "PIPE_INSECURE_URLS=true",
 		"PIPE_BITCOIN=regtest", "PIPE_BITCOIN_NODES=" + d.ready["bitcoin_rpc_url"],
 		"PIPE_ETHEREUM=1337", "PIPE_ETHEREUM_NODES=" + d.ready["ethereum_rpc_url"],
 		"PIPE_RATES=fixed:BTC/KRW=95000000;BTC/USD=68500;ETH/KRW=4750000;ETH/USD=3425",

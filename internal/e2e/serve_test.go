@@ -36,7 +36,7 @@ func newHouse(t testing.TB, chains *demo, more ...string) *house {
 	passphrase := filepath.Join(dir, "passphrase")
 	settings := append([]string{
 		"# how this house is set up", "",
-		"PIPE_DATA=" + filepath.Join(dir, "data"), "PIPE_LISTEN=" + listen, "PIPE_PUBLIC_URL=" + h.url, "PIPE_INSECURE_URLS=true",
+		"PIPE_DISK_RESERVE=1", "PIPE_DATA=" + filepath.Join(dir, "data"), "PIPE_LISTEN=" + listen, "PIPE_PUBLIC_URL=" + h.url, "PIPE_INSECURE_URLS=true",
 		"PIPE_BITCOIN=regtest", "PIPE_BITCOIN_NODES=" + chains.ready["bitcoin_rpc_url"],
 		"PIPE_ETHEREUM=1337", "PIPE_ETHEREUM_NODES=" + chains.ready["ethereum_rpc_url"],
 		"PIPE_RATES=fixed:BTC/KRW=95000000;BTC/USD=68500;ETH/KRW=4750000;ETH/USD=3425",
