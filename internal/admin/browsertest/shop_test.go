@@ -48,6 +48,7 @@ type shop struct {
 	of     payment.Merchant
 	empty  payment.Merchant // has nothing yet
 	app    payment.Application
+	links  map[payment.MailKind]string
 
 	mu  sync.Mutex // guards now
 	now time.Time
@@ -147,9 +148,10 @@ func open(t *testing.T) *shop {
 	s.desk = &engine.Desk{Store: s.store, Sealer: plain{}, Log: log, Rates: stage{}, Sender: stage{}, Render: webhook.Render, Peers: engine.NewPeerNotes(),
 		Fees: map[money.Network]engine.FeeReader{ethereum: stage{}}, Nets: map[money.Currency]engine.Net{
 			money.BTC: {Network: bitcoin, ParseAddress: parse}, money.ETH: {Network: ethereum, Accounts: true, ParseAddress: parse}}}
+	apps := &engine.Integrator{Desk: s.desk, Office: s.office, Destinations: stage{}, Log: log}
 	server.Config.Handler, err = admin.New(admin.Options{Office: s.office, Desk: s.desk, URL: s.url, Log: log, SignInRate: 9999, SignInBurst: 9999,
 		RatePerIP: 99999, Explain: func(verdict, language string) string { return webhook.Verdict(verdict).Explain(language) },
-		Integrator: &engine.Integrator{Desk: s.desk, Office: s.office, Destinations: stage{}, Log: log}, Sandbox: true,
+		Integrator: apps, Sandbox: true,
 		Explorers: map[money.Network]string{bitcoin: "https://explorer.example/tx/{txid}", ethereum: "https://explorer.example/tx/{txid}"},
 		Signer:    func(context.Context) (string, error) { return "4 of 9 limits used today", nil },
 		Settings: func() []admin.Setting {
@@ -161,7 +163,30 @@ func open(t *testing.T) *shop {
 	s.people()
 	s.work()
 	s.at(today())
+	s.letters(apps)
 	return s
+}
+
+// letters are written, and their links kept by what they are for.
+func (s *shop) letters(apps *engine.Integrator) {
+	s.t.Helper()
+	by, err := s.office.Visit(s.t.Context(), s.enter(owner, true), engine.Caller{})
+	s.must(err)
+	s.must(apps.Settle(s.t.Context(), by, s.app.ID, engine.Target{Coin: money.BTC, Address: "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"}))
+	s.must(s.office.AskReset(s.t.Context(), fresh))
+	s.must(s.office.AskSignUp(s.t.Context(), "open@shop.example", payment.English))
+	_, err = s.office.Invite(s.t.Context(), by, "join@shop.example", payment.Support)
+	s.must(err)
+	s.links = map[payment.MailKind]string{}
+	s.update(func(tx engine.Tx) error {
+		all, err := tx.ClaimMails(tx.Now(), time.Minute, 20)
+		for _, m := range all {
+			if found := regexp.MustCompile(regexp.QuoteMeta(s.url) + `(/[^"]+)`).FindSubmatch(m.Sealed); found != nil {
+				s.links[m.Kind] = string(found[1])
+			}
+		}
+		return err
+	})
 }
 
 func parse(text string) (string, error) {
