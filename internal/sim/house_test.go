@@ -234,7 +234,9 @@ func (s *sim) boot() error {
 	s.p = p
 	s.audit.booted()
 	s.nested = true // nothing else of the process runs before
-	err = p.recover.Load(s.ctx)
+	if err = p.pool.Check(s.ctx); err == nil { // as the program does, before anything is followed or given
+		err = p.recover.Load(s.ctx)
+	}
 	s.nested = false
 	if err != nil && !p.dead && !errors.Is(err, errFault) {
 		return err
