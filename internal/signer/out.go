@@ -46,9 +46,9 @@ func spotOf(off int64, payload []byte) spot {
 // A spend is what the book knows of one.
 type spend struct {
 	void    bool
-	version int  // the newest intent's
-	intent  spot // of it
-	anchor  name
+	version int    // the newest intent's
+	intent  spot   // of it
+	common  []name // the tickets that all its versions use: any of them can be the anchor of the next
 	signed  []signedVersion
 	order   int    // in book.order, once signed
 	tickets []name // that a void would free; none once signed

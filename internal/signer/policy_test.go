@@ -278,6 +278,49 @@ func TestRefusesASecondSpend(t *testing.T) {
 	})
 }
 
+// A spend that lost coins goes on with a part of its payouts and tickets, and with no others.
+func TestNarrowed(t *testing.T) {
+	both(t, Policy{}, func(t *testing.T, h *house) {
+		a, b, c := h.coin("SHOP-A", 1, 400_000), h.coin("SHOP-A", 2, 500_000), h.coin("SHOP-A", 3, 600_000)
+		other := h.coin("SHOP-A", 4, 500_000)
+		h.must(h.btc("S1", 1, 1_500, []chain.Holding{a, b, c}, settle("P1", 400_000), settle("P2", 500_000), settle("P3", 600_000)))
+		two := h.btc("S1", 2, 1_600, []chain.Holding{b, c}, settle("P2", 500_000), settle("P3", 600_000))
+		for name, u := range map[string]chain.Unsigned{
+			"fewer payouts with another coin":   h.btc("S1", 2, 1_600, []chain.Holding{b, c, other}, settle("P2", 500_000), settle("P3", 600_000)),
+			"fewer payouts, another coin alone": h.btc("S1", 2, 1_600, []chain.Holding{other}, settle("P2", 500_000)),
+			"one that gets more":                h.btc("S1", 2, 400, []chain.Holding{b}, settle("P2", 500_000)),
+			"one of another amount":             h.btc("S1", 2, 1_600, []chain.Holding{c}, settle("P2", 600_000)),
+			"one of another receiver":           h.btc("S1", 2, 1_600, []chain.Holding{b}, pay("P2", chain.CauseRefund, payer, sat(500_000))),
+			"a further payout for one":          h.btc("S1", 2, 1_600, []chain.Holding{b, c}, settle("P2", 500_000), settle("P4", 600_000)),
+			"the payouts in another order":      h.btc("S1", 2, 1_600, []chain.Holding{b, c}, settle("P3", 600_000), settle("P2", 500_000)),
+			"the same payout twice":             h.btc("S1", 2, 1_600, []chain.Holding{b, c}, settle("P2", 500_000), settle("P2", 500_000)),
+		} {
+			_, err := h.sign(u)
+			refused(t, name, err)
+		}
+		_, err := h.sign(h.btc("S2", 1, 900, []chain.Holding{a}, settle("P5", 400_000)))
+		refused(t, "the coin before it was left out", err)
+		h.must(two)
+		h.reopen() // the journal says the same
+		for name, u := range map[string]chain.Unsigned{
+			"the payout that was left out":       h.btc("S1", 3, 2_500, []chain.Holding{a, b, c}, settle("P1", 400_000), settle("P2", 500_000), settle("P3", 600_000)),
+			"the coin that was left out":         h.btc("S1", 3, 2_500, []chain.Holding{a, b}, settle("P2", 500_000)),
+			"the payout that was left out alone": h.btc("S2", 1, 900, []chain.Holding{a}, settle("P1", 400_000)),
+			"a coin that is still used":          h.btc("S2", 1, 900, []chain.Holding{b}, settle("P5", 500_000)),
+		} {
+			_, err := h.sign(u)
+			refused(t, name, err)
+		}
+		h.must(h.btc("S2", 1, 900, []chain.Holding{a}, settle("P5", 400_000))) // it conflicts with the one version that uses it
+		anchor := h.btc("S1", 3, 2_500, []chain.Holding{c, a}, settle("P3", 600_000))
+		_, err = h.sign(anchor)
+		refused(t, "a coin of another spend by now", err)
+		h.must(h.btc("S1", 3, 2_600, []chain.Holding{c}, settle("P3", 600_000)))
+		_, err = h.sign(h.btc("S1", 4, 4_000, []chain.Holding{b}, settle("P2", 500_000)))
+		refused(t, "a payout that the version before had left out", err)
+	})
+}
+
 func TestRefusesEthereum(t *testing.T) {
 	both(t, Policy{}, func(t *testing.T, h *house) {
 		nonce := 0

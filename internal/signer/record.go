@@ -241,7 +241,7 @@ func readIntent(f *fieldReader) record {
 }
 
 // check holds what must be true whatever the policy says: a ticket and a payout belong to one spend, an outpoint has one
-// amount, all versions use the anchor, and what is void or of a number that is over stays unsigned.
+// amount, all versions use the anchor of the newest, and what is void or of a number that is over stays unsigned.
 func (r intent) check(b *book) error {
 	if r.version < 1 || r.version > MaxVersions || len(r.uses) < 1 || len(r.uses) > MaxInputs || len(r.shares) < 1 || len(r.shares) > MaxPays {
 		return fmt.Errorf("%w: version %d with %d tickets and %d payouts", errRecord, r.version, len(r.uses), len(r.shares))
@@ -256,8 +256,8 @@ func (r intent) check(b *book) error {
 		return refuse("spend %s is void", r.spend)
 	case r.version <= own.version:
 		return refuse("version %d of spend %s comes after version %d", r.version, r.spend, own.version)
-	case own.anchor != ticketName(r.network, r.anchor):
-		return refuse("version %d of spend %s has another anchor", r.version, r.spend)
+	case !slices.Contains(own.common, ticketName(r.network, r.anchor)):
+		return refuse("version %d of spend %s has an anchor that not all versions before use", r.version, r.spend)
 	}
 	if !slices.ContainsFunc(r.uses, func(u use) bool { return u.ticket == r.anchor }) {
 		return refuse("spend %s does not use its anchor", r.spend)
@@ -298,12 +298,13 @@ func boundUnits(u use) int64 {
 func (r intent) apply(b *book) {
 	own := b.spends[nameOf(r.spend)]
 	if own == nil {
-		own = &spend{anchor: ticketName(r.network, r.anchor)}
+		own = &spend{common: r.names()}
 		b.spends[nameOf(r.spend)] = own
 		b.count(r, nil)
 	} else if len(own.gathers) == len(r.shares) {
 		b.count(r, own.gathers)
 	}
+	b.narrow(own, r)
 	own.version, own.intent = r.version, b.spot
 	if slices.ContainsFunc(r.shares, func(s share) bool { return s.cause == chain.CauseGather }) {
 		own.gathers = r.shares
@@ -319,6 +320,27 @@ func (r intent) apply(b *book) {
 		own.payouts = append(own.payouts, p)
 		delete(b.asks, nameOf(s.payout))
 	}
+}
+
+// names are the names of the tickets that an intent uses.
+func (r intent) names() (all []name) {
+	for _, u := range r.uses {
+		all = append(all, ticketName(r.network, u.ticket))
+	}
+	return all
+}
+
+// narrow keeps what all versions of a spend use. A ticket that a version leaves out is free for another spend: every version
+// that uses it conflicts with that one. The payouts that it leaves out stay this spend's, for its earlier versions may pay them.
+func (b *book) narrow(own *spend, r intent) {
+	uses := r.names()
+	left := func(t name) bool { return !slices.Contains(uses, t) }
+	for _, t := range own.common {
+		if left(t) {
+			b.tickets[t] = held{nil, b.tickets[t].units}
+		}
+	}
+	own.common = slices.DeleteFunc(own.common, left)
 }
 
 // A signature is the bytes of a version, durable before they leave.

@@ -310,12 +310,35 @@ func (s *Signer) follows(i intent) (*intent, error) {
 		}
 		return &before, nil
 	}
-	if i.network != before.network || i.merchant != before.merchant || !slices.EqualFunc(i.shares, before.shares, func(x, y share) bool {
-		return x.payout == y.payout && x.attempt == y.attempt && x.cause == y.cause && x.to == y.to && x.amount.Equal(y.amount) && !y.net.Less(x.net)
-	}) {
+	if i.network != before.network || i.merchant != before.merchant || !i.repeats(before) {
 		return nil, refuse("version %d of spend %s pays something else than the one before", i.version, i.spend)
 	}
 	return &before, i.check(b)
+}
+
+// repeats tells whether an intent pays what the one before does, and nobody more of it. It may leave payouts out, whose coins
+// the chain took away, and then uses some of the tickets of the one before and no others. What gathers is never left out, as
+// its fees are counted from version to version.
+func (r *intent) repeats(before intent) bool {
+	next := 0
+	for _, x := range r.shares {
+		at := slices.IndexFunc(before.shares[next:], func(y share) bool { return x.payout == y.payout })
+		if at < 0 {
+			return false
+		}
+		y := before.shares[next+at]
+		if x.attempt != y.attempt || x.cause != y.cause || x.to != y.to || !x.amount.Equal(y.amount) || y.net.Less(x.net) {
+			return false
+		}
+		next += at + 1
+	}
+	if len(r.shares) == len(before.shares) {
+		return true
+	}
+	gathers := slices.ContainsFunc(before.shares, func(s share) bool { return s.cause == chain.CauseGather })
+	return !gathers && !slices.ContainsFunc(r.uses, func(u use) bool {
+		return !slices.ContainsFunc(before.uses, func(o use) bool { return o.ticket == u.ticket })
+	})
 }
 
 // pays are the payouts of an intent; nil has none.
