@@ -68,6 +68,8 @@ type SpendTx interface {
 	Tickets(spend payment.ID) ([]payment.Ticket, error)
 	// ReleaseTickets gives up the tickets of a spend that is void or whose anchor is finally used up.
 	ReleaseTickets(spend payment.ID) error
+	// DropTicket takes a ticket from a spend of which a final version did not use it. It does not stay on record.
+	DropTicket(t payment.Ticket) error
 }
 
 // ClaimSpends says which spends to claim.

@@ -71,7 +71,7 @@ func (t *tx) SwapSpend(s payment.Spend) error {
 		return t.fail("save spend", err)
 	}
 	n, err := t.q.SwapSpend(t.ctx, row.SwapSpendParams{
-		State: string(s.State), Version: int64(s.Version), Hold: string(s.Held), Reason: s.Reason, TxID: s.TxID,
+		Anchor: s.Anchor, State: string(s.State), Version: int64(s.Version), Hold: string(s.Held), Reason: s.Reason, TxID: s.TxID,
 		Height: int64(s.Height), BlockHash: s.BlockHash, Failed: s.Failed, Outflow: s.Out.Units(), Fee: s.Fee.Units(),
 		Turn: s.Turn, UpdatedAt: millis(s.UpdatedAt), DueAt: millis(s.DueAt), SentAt: millis(s.SentAt),
 		LeaseUntil: millis(s.LeaseUntil), ID: string(s.ID), Rev: s.Rev,
@@ -131,6 +131,15 @@ func (t *tx) ReleaseTickets(spend payment.ID) error {
 		}
 	}
 	return t.fail("release tickets", t.q.ReleaseTickets(t.ctx, string(spend)))
+}
+
+// DropTicket takes a ticket from a spend as if the spend had never named it: others may take it.
+func (t *tx) DropTicket(k payment.Ticket) error {
+	n, err := t.q.DropTicket(t.ctx, row.DropTicketParams{SpendID: string(k.SpendID), Ticket: k.Ticket})
+	if err != nil || n == 0 {
+		return t.fail("drop ticket", err)
+	}
+	return t.fail("free coin", t.q.TakeCoin(t.ctx, row.TakeCoinParams{Taken: false, Network: string(k.Network), Ref: k.Ticket}))
 }
 
 func (t *tx) spend(what string, r row.Spend, err error) (payment.Spend, error) {

@@ -12,7 +12,7 @@ SELECT * FROM spend WHERE id = @id;
 
 -- name: SwapSpend :execrows
 UPDATE spend SET
-    state = @state, version = @version, hold = @hold, reason = @reason, txid = @txid, height = @height,
+    anchor = @anchor, state = @state, version = @version, hold = @hold, reason = @reason, txid = @txid, height = @height,
     block_hash = @block_hash, failed = @failed, outflow = @outflow, fee = @fee, turn = @turn, updated_at = @updated_at,
     due_at = @due_at, sent_at = @sent_at, lease_until = @lease_until, rev = rev + 1
 WHERE id = @id AND rev = @rev;
@@ -48,6 +48,9 @@ SELECT * FROM ticket WHERE spend_id = @spend_id ORDER BY n;
 
 -- name: ReleaseTickets :exec
 UPDATE ticket SET held = FALSE WHERE spend_id = @spend_id AND held;
+
+-- name: DropTicket :execrows
+DELETE FROM ticket WHERE spend_id = @spend_id AND ticket = @ticket AND held;
 
 -- name: IsHeld :one
 SELECT CAST(COUNT(*) AS BIGINT) AS held FROM ticket WHERE network = @network AND ticket = @ticket AND held;

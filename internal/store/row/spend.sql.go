@@ -229,6 +229,23 @@ func (q *Queries) ClaimSpends(ctx context.Context, arg ClaimSpendsParams) ([]Spe
 	return items, nil
 }
 
+const dropTicket = `-- name: DropTicket :execrows
+DELETE FROM ticket WHERE spend_id = $1 AND ticket = $2 AND held
+`
+
+type DropTicketParams struct {
+	SpendID string
+	Ticket  string
+}
+
+func (q *Queries) DropTicket(ctx context.Context, arg DropTicketParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, dropTicket, arg.SpendID, arg.Ticket)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const isHeld = `-- name: IsHeld :one
 SELECT CAST(COUNT(*) AS BIGINT) AS held FROM ticket WHERE network = $1 AND ticket = $2 AND held
 `
@@ -350,13 +367,14 @@ func (q *Queries) Spend(ctx context.Context, id string) (Spend, error) {
 
 const swapSpend = `-- name: SwapSpend :execrows
 UPDATE spend SET
-    state = $1, version = $2, hold = $3, reason = $4, txid = $5, height = $6,
-    block_hash = $7, failed = $8, outflow = $9, fee = $10, turn = $11, updated_at = $12,
-    due_at = $13, sent_at = $14, lease_until = $15, rev = rev + 1
-WHERE id = $16 AND rev = $17
+    anchor = $1, state = $2, version = $3, hold = $4, reason = $5, txid = $6, height = $7,
+    block_hash = $8, failed = $9, outflow = $10, fee = $11, turn = $12, updated_at = $13,
+    due_at = $14, sent_at = $15, lease_until = $16, rev = rev + 1
+WHERE id = $17 AND rev = $18
 `
 
 type SwapSpendParams struct {
+	Anchor     string
 	State      string
 	Version    int64
 	Hold       string
@@ -378,6 +396,7 @@ type SwapSpendParams struct {
 
 func (q *Queries) SwapSpend(ctx context.Context, arg SwapSpendParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, swapSpend,
+		arg.Anchor,
 		arg.State,
 		arg.Version,
 		arg.Hold,

@@ -69,7 +69,7 @@ func spends(t *testing.T, s *suite) {
 	sp.Height, sp.BlockHash, sp.Failed, sp.Out, sp.Fee, sp.Turn = 9, hash("a"), true, money.Of(money.BTC, 8), money.Of(money.BTC, 7), 6
 	sp.UpdatedAt, sp.DueAt, sp.SentAt, sp.LeaseUntil = s.now.Add(time.Second), s.now.Add(time.Minute), s.now.Add(time.Hour), s.now.Add(2*time.Hour)
 	changed := sp
-	changed.Anchor, changed.MerchantID, changed.Network, changed.Source, changed.CreatedAt = "x", makeID(4), "bitcoin/test", "wallet/x", s.now.Add(time.Hour) // fixed
+	changed.MerchantID, changed.Network, changed.Source, changed.CreatedAt = makeID(4), "bitcoin/test", "wallet/x", s.now.Add(time.Hour) // fixed
 	s.update(func(tx engine.Tx) error { return tx.SwapSpend(changed) })
 	sp.Rev++
 	same(t, "saved spend", get(s, read), sp)
@@ -139,6 +139,16 @@ func tickets(t *testing.T, s *suite) {
 	}
 	if got := get(s, func(tx engine.Tx) (payment.Spend, error) { return tx.TicketSpend(ethereum, "a") }); got.ID != makeID(3) {
 		t.Errorf("the ticket of the other network is held by %s", got.ID)
+	}
+
+	drop := func(tx engine.Tx) error {
+		return tx.DropTicket(payment.Ticket{Network: bitcoin, Ticket: "c", SpendID: makeID(2)})
+	}
+	s.update(drop)
+	s.update(drop)
+	absent(s, "a ticket that was dropped", func(tx engine.Tx) (payment.Spend, error) { return tx.TicketSpend(bitcoin, "c") })
+	if all := get(s, func(tx engine.Tx) ([]payment.Ticket, error) { return tx.Tickets(makeID(2)) }); len(all) != 1 || all[0].Ticket != "b" {
+		t.Errorf("the spend has %v, want b alone", all)
 	}
 
 	// Of many that want the same ticket at once one gets it.
