@@ -181,13 +181,17 @@ func (w *Watcher) mined(tx Tx, b chain.Block, id payment.ID, u chain.Use) error 
 	if err := tx.SwapSpend(s); err != nil {
 		return err
 	}
+	if err := w.whole(tx, s, v); err != nil {
+		return err
+	}
 	return w.eachPayout(tx, s, func(p *payment.Payout) error {
-		p.TxID, p.Held = u.TxID, payment.HoldNone
-		if share, ok := shareOf(v, p.ID); ok {
-			p.Net, p.Fee = share.Net, share.Fee
-			if w.Net.Accounts {
-				p.Fee = u.Fee
-			}
+		share, ok := shareOf(v, p.ID)
+		if !ok {
+			return nil // a version that leaves it out: it steps back when that is final
+		}
+		p.TxID, p.Held, p.Net, p.Fee = u.TxID, payment.HoldNone, share.Net, share.Fee
+		if w.Net.Accounts {
+			p.Fee = u.Fee
 		}
 		return w.sent(tx, p)
 	})
@@ -293,6 +297,9 @@ func (w *Watcher) finishOne(tx Tx, s payment.Spend, t *touched) error {
 			return err
 		}
 	}
+	if err := w.letGo(tx, s, t); err != nil {
+		return err
+	}
 	return w.eachPayout(tx, s, func(p *payment.Payout) error {
 		is := payment.PayoutDone
 		if s.Failed {
@@ -336,7 +343,7 @@ func (w *Watcher) book(tx Tx, s payment.Spend) (ledger.Spend, bool, error) {
 	for _, p := range all {
 		share, ok := shareOf(v, p.ID)
 		if !ok {
-			return b, false, fmt.Errorf("version %d does not pay %s", v.Number, p.ID)
+			continue // its coins were gone when the version was made
 		}
 		if !p.Reserved && p.State != payment.PayoutDone {
 			return b, false, nil

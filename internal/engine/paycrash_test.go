@@ -34,6 +34,10 @@ func (s strike) String() string {
 // crashed tells a story of payouts on a rig that is struck so. It answers how often each step was come to, and whether the
 // strikes were carried out.
 func crashed(r *rig, c coinPlace, plan strike) (hits map[engine.PayStep]int, struck int) {
+	return crashedIn(r, c, plan, tellOfPayouts)
+}
+
+func crashedIn(r *rig, c coinPlace, plan strike, tell func(s *story, c coinPlace)) (hits map[engine.PayStep]int, struck int) {
 	hits = map[engine.PayStep]int{}
 	r.at = func(step engine.PayStep) {
 		hits[step]++
@@ -46,7 +50,7 @@ func crashed(r *rig, c coinPlace, plan strike) (hits map[engine.PayStep]int, str
 			r.faults.plan(1, plan.again)
 		}
 	}
-	tellOfPayouts(&story{r: r}, c)
+	tell(&story{r: r}, c)
 	return hits, struck
 }
 
@@ -131,7 +135,7 @@ func TestPaySteps(t *testing.T) {
 		t.Run(string(c.coin), func(t *testing.T) {
 			hits, _ := crashed(newRig(t), c, strike{})
 			for _, step := range engine.PaySteps {
-				if hits[step] == 0 {
+				if hits[step] == 0 && !slices.Contains(narrowSteps, step) { // which TestNarrowSteps comes to
 					t.Errorf("the story never comes to step %s", step)
 				}
 			}
@@ -156,6 +160,9 @@ func TestPaySteps(t *testing.T) {
 func strikes(hits map[engine.PayStep]int, short bool) (all []strike) {
 	turn := rand.IntN(9)
 	for _, step := range engine.PaySteps {
+		if hits[step] == 0 {
+			continue
+		}
 		for _, nth := range slices.Compact([]int{1, hits[step]}) {
 			for j, w := range []way{before, after, lost} {
 				for k, again := range []way{never, before, after} {
@@ -175,7 +182,9 @@ func TestPayStepsOnPostgres(t *testing.T) {
 	t.Parallel()
 	hits := map[engine.PayStep]int{}
 	for _, step := range engine.PaySteps {
-		hits[step] = 1
+		if !slices.Contains(narrowSteps, step) {
+			hits[step] = 1
+		}
 	}
 	all := strikes(hits, false)
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })

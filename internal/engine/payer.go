@@ -67,12 +67,14 @@ const (
 	StepBumped                      // the same: what was built is thrown away
 	StepVoid                        // a planned spend that the signer refuses; the next Advance asks again
 	StepVoided                      // the same; the signer promised already, and promises again
+	StepNarrow                      // a sent spend, coins of which the chain took away; the next version may be built again
+	StepNarrowed                    // the same: what was built is thrown away
 )
 
 // PaySteps are all steps.
 var PaySteps = []PayStep{
 	StepOpen, StepRegister, StepReserve, StepBuild, StepPlan, StepSign, StepSigned, StepSend, StepSent, StepResend, StepBump,
-	StepBumped, StepVoid, StepVoided,
+	StepBumped, StepVoid, StepVoided, StepNarrow, StepNarrowed,
 }
 
 func (p *Payer) at(s PayStep) {

@@ -33,6 +33,10 @@ func (s PayStep) String() string {
 		return "void"
 	case StepVoided:
 		return "voided"
+	case StepNarrow:
+		return "narrow"
+	case StepNarrowed:
+		return "narrowed"
 	}
 	return "step " + strconv.Itoa(int(s))
 }

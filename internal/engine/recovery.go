@@ -175,7 +175,9 @@ func (r *Recovery) take(tx Tx, id payment.ID, anyway bool) (bool, error) {
 		if err != nil || !known && !anyway {
 			return false, err
 		}
-		if s, err = r.add(tx, all[0], held); err != nil {
+		first := all[0]
+		first.Anchor = all[len(all)-1].Anchor // which the first one uses too
+		if s, err = r.add(tx, first, held); err != nil {
 			return false, err
 		}
 	} else if err != nil {
@@ -185,7 +187,9 @@ func (r *Recovery) take(tx Tx, id payment.ID, anyway bool) (bool, error) {
 		if err := addSigned(tx, v); err != nil {
 			return false, err
 		}
-		s.Version = max(s.Version, v.Version)
+		if v.Version >= s.Version {
+			s.Version, s.Anchor = v.Version, string(v.Anchor)
+		}
 	}
 	if s.State == payment.SpendPlanned || s.State == payment.SpendSigned {
 		s.State, s.SentAt = payment.SpendSent, tx.Now()
@@ -237,6 +241,9 @@ func (r *Recovery) add(tx Tx, s chain.SignedSpend, held []payment.Ticket) (payme
 	}
 	if len(s.Pays) == 1 {
 		spend.Source = owners[0].account
+	}
+	if held, err = letHave(tx, held); err != nil {
+		return spend, err
 	}
 	if err := tx.AddSpend(spend, held); err != nil {
 		return spend, err
@@ -397,15 +404,20 @@ func addSigned(tx Tx, s chain.SignedSpend) error {
 	_, err := tx.Version(id, s.Version)
 	if errors.Is(err, payment.ErrAbsent) {
 		coin := s.Network.Coin()
+		unsigned, err := lostFrom(s)
+		if err != nil {
+			return err
+		}
 		v := payment.Version{
-			SpendID: id, Number: s.Version, Rate: money.Zero(coin), Fee: s.Fee, Change: money.Zero(coin), Unsigned: []byte(payment.LostVersion), MadeAt: tx.Now(),
+			SpendID: id, Number: s.Version, Rate: money.Zero(coin), Fee: s.Fee, Change: money.Zero(coin), Unsigned: unsigned, MadeAt: tx.Now(),
 		}
 		for _, pay := range s.Pays {
 			v.Shares = append(v.Shares, payment.Share{PayoutID: payment.ID(pay.Payout), Net: pay.Net, Fee: pay.Amount.Sub(pay.Net)})
 		}
-		err = tx.AddVersion(v)
-	}
-	if err != nil {
+		if err := tx.AddVersion(v); err != nil {
+			return err
+		}
+	} else if err != nil {
 		return err
 	}
 	if err := tx.SignVersion(id, s.Version, s.Raw, s.TxID); err != nil {

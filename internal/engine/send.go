@@ -47,8 +47,12 @@ func (p *Payer) Advance(ctx context.Context) error {
 func (p *Payer) advance(ctx context.Context, s payment.Spend) error {
 	var v payment.Version
 	var halted bool
+	var left remains
 	err := p.Store.View(ctx, func(tx Tx) (err error) {
 		if v, err = tx.Version(s.ID, s.Version); err != nil {
+			return err
+		}
+		if left, err = p.remains(tx, s, v); err != nil {
 			return err
 		}
 		h, err := tx.Halt()
@@ -62,7 +66,9 @@ func (p *Payer) advance(ctx context.Context, s payment.Spend) error {
 		return p.wait(ctx, s, rest{payment.HoldHalted, "", LookAgain * p.Net.Retry})
 	case v.Raw == nil:
 		return p.sign(ctx, s, v)
-	case s.State == payment.SpendSent && !v.SentAt.IsZero() && !halted && p.stuck(v):
+	case left.some() && !halted && s.Held == payment.HoldNode && v.Number < MaxVersions:
+		return p.narrow(ctx, s, v, left) // the nodes miss the coins too
+	case s.State == payment.SpendSent && !v.SentAt.IsZero() && !halted && !left.lost && p.stuck(v):
 		return p.bump(ctx, s, v)
 	}
 	return p.send(ctx, s, v)
@@ -102,8 +108,10 @@ func (p *Payer) wait(ctx context.Context, was payment.Spend, r rest) error {
 		s.Held, s.Reason, s.DueAt = r.why, r.words, tx.Now().Add(r.d)
 		return p.payouts(tx, s.ID, func(x *payment.Payout) bool {
 			was := x.Held
-			x.Held = r.why
-			return was != r.why
+			if !lacks(*x) {
+				x.Held = r.why
+			}
+			return was != x.Held
 		})
 	})
 }
@@ -305,11 +313,15 @@ func (p *Payer) tellSent(tx Tx, s payment.Spend, v payment.Version) error {
 	}
 	for _, x := range all {
 		share, ok := shareOf(v, x.ID)
-		if !ok || x.TxID == v.TxID && !x.SentAt.IsZero() && x.Held == payment.HoldNone {
+		held := payment.HoldNone
+		if lacks(x) {
+			held = x.Held
+		}
+		if !ok || x.TxID == v.TxID && !x.SentAt.IsZero() && x.Held == held {
 			continue
 		}
 		first := x.SentAt.IsZero()
-		x.TxID, x.Net, x.Fee, x.Held, x.UpdatedAt = v.TxID, share.Net, share.Fee, payment.HoldNone, tx.Now()
+		x.TxID, x.Net, x.Fee, x.Held, x.UpdatedAt = v.TxID, share.Net, share.Fee, held, tx.Now()
 		if first {
 			x.SentAt = tx.Now()
 		}

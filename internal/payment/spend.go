@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"strings"
 	"time"
 
 	"github.com/pipe-pg/pipe/internal/ledger"
@@ -8,13 +9,14 @@ import (
 )
 
 // A Spend is the one transaction that carries out one or more payouts of one merchant, in all its versions. Whatever happens,
-// at most one version takes effect: all use the anchor.
+// at most one version takes effect: all use the anchor. Where a reorganisation took coins away, a version may leave out the
+// payouts of those coins; then the anchor is a ticket that it uses, and so did all before it.
 type Spend struct {
 	ID         ID
 	MerchantID ID
 	Network    money.Network
 	Source     ledger.Account // whose coins it spends; "" for a batch of settlements, where each payout has its own
-	Anchor     string         // the ticket that every version uses
+	Anchor     string         // a ticket that every version uses
 	State      SpendState
 	Version    int // the newest one; counts from 1
 	Held       Hold
@@ -77,10 +79,16 @@ type Version struct {
 }
 
 // Lost tells whether only its signed bytes are known: the store lost the rest, so no further version can be made from it.
-func (v Version) Lost() bool { return string(v.Unsigned) == LostVersion }
+func (v Version) Lost() bool {
+	return string(v.Unsigned) == LostVersion || strings.HasPrefix(string(v.Unsigned), LostHoldings)
+}
 
-// LostVersion stands for an unsigned version that the store has lost.
-const LostVersion = "{}"
+// LostVersion stands for an unsigned version that the store has lost, and LostHoldings begins one of which it knows the tickets
+// from the signer's journal.
+const (
+	LostVersion  = "{}"
+	LostHoldings = `{"Lost":true,`
+)
 
 // A Share is what a payout gets out of a version.
 type Share struct {

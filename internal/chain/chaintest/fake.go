@@ -36,6 +36,7 @@ type world struct {
 	serial  int
 	blocks  []fakeBlock // best chain, by height
 	pool    []fakeTx
+	gone    []fakeTx // dropped by reorganisations
 	final   uint64
 	market  market
 }
@@ -223,8 +224,27 @@ func (w *world) mine(coinbase *fakeTx) {
 func (w *world) drop(refs []string) {
 	for _, ref := range refs {
 		txid, _, _ := strings.Cut(ref, ":")
-		w.pool = slices.DeleteFunc(w.pool, func(tx fakeTx) bool { return tx.id == txid })
+		w.pool = slices.DeleteFunc(w.pool, func(tx fakeTx) bool {
+			if tx.id == txid {
+				w.gone = append(w.gone, tx)
+			}
+			return tx.id == txid
+		})
 	}
+}
+
+// Back puts a transaction into the mempool that a reorganisation has dropped, by its txid or Ref.
+func (f *Fake) Back(ref string) {
+	txid, _, _ := strings.Cut(ref, ":")
+	f.do(func(w *world) {
+		for _, tx := range w.gone {
+			if tx.id == txid {
+				w.pool = append(w.pool, tx)
+				return
+			}
+		}
+		panic("chaintest: no reorganisation dropped " + ref)
+	})
 }
 
 // hash makes an id that never comes twice, in the network's form.

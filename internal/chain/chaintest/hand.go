@@ -11,13 +11,15 @@ import (
 )
 
 // A Hand signs what builders of fake chains build. It keeps a journal, as a signer does, and refuses what would pay twice: a
-// ticket in two spends, a payout's attempt in two spends, other bytes for a version. Each such request is a fault of whoever
-// asks, and Broken lists them. Its mutex owns all fields.
+// ticket in two spends, a payout's attempt in two spends, other bytes for a version, a version whose anchor not all before it
+// use. A ticket that a version leaves out is free again, as every version that uses it conflicts with that one. Each request that
+// is refused so is a fault of whoever asks, and Broken lists them. Its mutex owns all fields.
 type Hand struct {
 	mu     sync.Mutex
 	signed map[string]map[int]made // by spend and version
 	void   map[string]bool
-	owner  map[string]string // spend of a ticket, or of an attempt of a payout
+	owner  map[string]string   // spend of a ticket, or of an attempt of a payout
+	common map[string][]string // by spend: the tickets that all its versions use
 	broken []string
 
 	// Rule decides about a version before it is signed: nil, *chain.Wait or chain.ErrRefused. nil allows all.
@@ -33,7 +35,7 @@ type made struct {
 
 // NewHand is one with an empty journal.
 func NewHand() *Hand {
-	return &Hand{signed: map[string]map[int]made{}, void: map[string]bool{}, owner: map[string]string{}}
+	return &Hand{signed: map[string]map[int]made{}, void: map[string]bool{}, owner: map[string]string{}, common: map[string][]string{}}
 }
 
 // Set changes what it allows.
@@ -80,8 +82,13 @@ func (h *Hand) Sign(ctx context.Context, u chain.Unsigned) (chain.Signed, error)
 		return chain.Signed{}, fmt.Errorf("%s is void: %w", u.Spend, chain.ErrRefused)
 	}
 	var names []string
+	ticket := func(t chain.Ticket) string { return "ticket " + string(u.Network) + " " + string(t) }
 	for _, held := range u.Holdings {
-		names = append(names, "ticket "+string(u.Network)+" "+string(held.Ticket))
+		names = append(names, ticket(held.Ticket))
+	}
+	tickets := slices.Clone(names)
+	if all, ok := h.common[u.Spend]; !slices.Contains(tickets, ticket(u.Anchor)) || ok && !slices.Contains(all, ticket(u.Anchor)) {
+		return chain.Signed{}, h.fault("version %d of %s has an anchor that not all versions use", u.Version, u.Spend)
 	}
 	for _, p := range u.Pays {
 		names = append(names, fmt.Sprintf("attempt %d of payout %s", p.Attempt, p.Payout))
@@ -105,8 +112,15 @@ func (h *Hand) Sign(ctx context.Context, u chain.Unsigned) (chain.Signed, error)
 		h.owner[name] = u.Spend
 	}
 	if h.signed[u.Spend] == nil {
-		h.signed[u.Spend] = map[int]made{}
+		h.signed[u.Spend], h.common[u.Spend] = map[int]made{}, tickets
 	}
+	h.common[u.Spend] = slices.DeleteFunc(h.common[u.Spend], func(name string) bool {
+		left := !slices.Contains(tickets, name)
+		if left {
+			delete(h.owner, name)
+		}
+		return left
+	})
 	h.signed[u.Spend][u.Version] = made{string(u.Raw), out}
 	return out, nil
 }
