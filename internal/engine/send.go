@@ -68,6 +68,8 @@ func (p *Payer) advance(ctx context.Context, s payment.Spend) error {
 		return p.sign(ctx, s, v)
 	case left.some() && !halted && s.Held == payment.HoldNode && v.Number < MaxVersions:
 		return p.narrow(ctx, s, v, left) // the nodes miss the coins too
+	case left.lost && !left.some() && s.Held == payment.HoldNode: // nothing else can be done than to say so
+		return errors.Join(p.resend(ctx, v), p.wait(ctx, s, rest{payment.HoldReversed, "", LookAgain * p.Net.Retry}))
 	case s.State == payment.SpendSent && !v.SentAt.IsZero() && !halted && !left.lost && p.stuck(v):
 		return p.bump(ctx, s, v)
 	}
@@ -108,7 +110,7 @@ func (p *Payer) wait(ctx context.Context, was payment.Spend, r rest) error {
 		s.Held, s.Reason, s.DueAt = r.why, r.words, tx.Now().Add(r.d)
 		return p.payouts(tx, s.ID, func(x *payment.Payout) bool {
 			was := x.Held
-			if !lacks(*x) {
+			if x.Held != payment.HoldReversed { // until it is sent, or its coins are set aside again
 				x.Held = r.why
 			}
 			return was != x.Held

@@ -34,11 +34,16 @@ func (r remains) some() bool { return r.lost && len(r.pays) > 0 }
 
 // remains looks which coins of a sent version the chain has taken away, and whose payouts can be paid with the others.
 func (p *Payer) remains(tx Tx, s payment.Spend, v payment.Version) (r remains, err error) {
-	if p.Net.Accounts || s.State != payment.SpendSent || v.Lost() || v.SentAt.IsZero() {
+	if s.State != payment.SpendSent || v.Lost() || v.SentAt.IsZero() {
 		return r, nil
 	}
 	u, err := unsignedOf(v)
 	if err != nil {
+		return r, err
+	}
+	if p.Net.Accounts {
+		a, err := tx.Address(s.Network, u.Holdings[0].Address)
+		r.lost = err == nil && a.Balance.Less(u.Holdings[0].Amount)
 		return r, err
 	}
 	short, has := map[ledger.Account]bool{}, map[ledger.Account]money.Amount{}
@@ -118,7 +123,16 @@ func (p *Payer) narrow(ctx context.Context, s payment.Spend, v payment.Version, 
 			return err
 		}
 		s.Version, s.Anchor, s.DueAt = row.Number, string(next.Anchor), tx.Now()
-		return tx.AddVersion(row)
+		if err := tx.AddVersion(row); err != nil {
+			return err
+		}
+		return p.payouts(tx, s.ID, func(x *payment.Payout) bool {
+			_, ok := shareOf(row, x.ID)
+			if !ok {
+				x.Held = payment.HoldReversed
+			}
+			return !ok
+		})
 	})
 }
 

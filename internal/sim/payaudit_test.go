@@ -335,8 +335,17 @@ func (a *auditor) addVersion(v payment.Version) {
 		a.s.violate("version cannot be read: %s", err)
 		return
 	}
-	if !slices.ContainsFunc(u.Holdings, func(h chain.Holding) bool { return string(h.Ticket) == s.Anchor }) {
-		a.s.violate("version %d of spend %s does not use its anchor", v.Number, short(string(s.ID)))
+	for number, earlier := range s.versions {
+		var e chain.Unsigned
+		if err := json.Unmarshal(earlier.unsigned, &e); err != nil || len(e.Holdings) == 0 {
+			continue // the store lost it
+		}
+		if !slices.ContainsFunc(e.Holdings, func(h chain.Holding) bool { return h.Ticket == u.Anchor }) {
+			a.s.violate("version %d of spend %s does not use the anchor of version %d", number, short(string(s.ID)), v.Number)
+		}
+	}
+	if len(u.Pays) < len(s.pays) {
+		a.s.hit("narrowed")
 	}
 }
 
@@ -372,7 +381,7 @@ func (a *auditor) asked(u chain.Unsigned) {
 		a.s.violate("other bytes are to be signed than those stored (%v)", err)
 	}
 	w, err := readWire(u.Raw)
-	if err != nil || len(w.Ins) != len(s.tickets) || len(w.Outs) < len(u.Pays) {
+	if err != nil || len(w.Ins) != len(u.Holdings) || len(w.Ins) > len(s.tickets) || len(w.Outs) < len(u.Pays) {
 		a.s.violate("spend %s of %d tickets uses %d for %d of %d payouts (%v)", short(u.Spend), len(s.tickets), len(w.Ins), len(w.Outs), len(u.Pays), err)
 		return
 	}
