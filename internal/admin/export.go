@@ -138,11 +138,11 @@ func (d *door) movesFile(w http.ResponseWriter, r *http.Request, v *visit) error
 		say("money.amount"), say("money.fee"), say("money.net"), say("export.rate"), say("export.currency"), say("export.value"), say("export.fee"),
 		say("export.source"), say("export.rated"), say("money.txid"), say("export.address"), say("export.id"),
 	}, next: func(before payment.ID) (rows [][]string, last payment.ID, err error) {
-		all, err := d.Desk.Moves(r.Context(), v.Merchant.ID, paged(span, string(before)), ExportPage)
+		all, more, err := d.Desk.Moves(r.Context(), v.Merchant.ID, paged(span, string(before)), ExportPage)
 		for _, m := range all {
 			rows = append(rows, d.moveRow(v, m))
 		}
-		if len(all) == ExportPage {
+		if more {
 			last = all[len(all)-1].ID()
 		}
 		return rows, last, err

@@ -284,17 +284,26 @@ func (d *Desk) Stuck(ctx context.Context, merchant payment.ID) (n int, err error
 	return n, err
 }
 
-// Moves are what came in and went out of a merchant for good, at most limit, the newest first.
-func (d *Desk) Moves(ctx context.Context, merchant payment.ID, s Span, limit int) (all []Move, err error) {
+// Moves are what came in and went out of a merchant for good, the newest first: limit of each read, and shown as far as both reach.
+// more tells that there is more before the last.
+func (d *Desk) Moves(ctx context.Context, merchant payment.ID, s Span, limit int) (all []Move, more bool, err error) {
+	var reach payment.ID
 	err = d.Store.View(ctx, func(tx Tx) error {
 		in, err := tx.MovedDeposits(merchant, s, limit)
 		if err != nil {
 			return err
 		}
 		out, err := tx.MovedPayouts(merchant, s, limit)
+		reach = ""
+		for _, read := range [][]Move{in, out} {
+			if len(read) == limit {
+				reach = max(reach, read[limit-1].ID())
+			}
+		}
 		all = append(in, out...)
 		return err
 	})
 	slices.SortFunc(all, func(a, b Move) int { return strings.Compare(string(b.ID()), string(a.ID())) })
-	return all[:min(len(all), limit)], err
+	all = slices.DeleteFunc(all, func(m Move) bool { return m.ID() < reach })
+	return all, reach != "", err
 }
