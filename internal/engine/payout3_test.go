@@ -538,9 +538,13 @@ func TestRefundSettleWithdrawAtOnce(t *testing.T) {
 		}
 		r.settles(c, c.shop)
 		r.receive(c, c.due)
-		paid := money.Zero(c.coin)
+		paid, withdrawn := money.Zero(c.coin), 0
 		for round := range rounds {
 			r.must(r.pool.Step(t.Context()))
+			if withdrawn == 5 { // half of what was received: so much is there again
+				r.receive(c, c.due)
+				withdrawn = 0
+			}
 			id := r.paid(c.coin, "50", c.due, func(x *engine.Create) { x.RefundAddress = c.payer })
 			w := r.withdraw(c, amount(c.coin, c.due).PerMillion(100_000).Text())
 			r.mine(c.coin, round%4)
@@ -591,6 +595,7 @@ func TestRefundSettleWithdrawAtOnce(t *testing.T) {
 				t.Fatalf("round %d: cancelled %d times, and the withdrawal is %s", round, gone, w.State)
 			}
 			paid = paid.Add(w.Net)
+			withdrawn += 1 - gone
 			if refund.State == payment.PayoutDone && settlement.State == payment.PayoutDone {
 				r.receive(c, c.due) // the float paid it
 			}
