@@ -24,7 +24,6 @@ func sales(t *testing.T, s *suite) {
 				return tx.AddInvoice(i)
 			}
 			i.Told.Status, i.Told.PaidAt = payment.Paid, paid.UnixMilli()
-			sold = append(sold, engine.Sold{ID: i.ID, Merchant: app.MerchantID, At: paid, Coin: coin, Price: price})
 			if coin == "" {
 				return tx.AddInvoice(i)
 			}
@@ -34,6 +33,9 @@ func sales(t *testing.T, s *suite) {
 			}
 			return tx.AddQuote(q)
 		})
+		if !paid.IsZero() {
+			sold = append(sold, engine.Sold{ID: makeID(n), Merchant: app.MerchantID, At: paid, Coin: coin, Price: price})
+		}
 	}
 	add(a, 5, first, money.Of(money.KRW, 10_500), money.ETH)
 	add(b, 6, first, money.Of(money.USD, 999), money.BTC)
