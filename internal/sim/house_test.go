@@ -233,7 +233,7 @@ func (s *sim) boot() error {
 	}
 	s.p = p
 	s.audit.booted()
-	s.nested = true // nothing else of the process runs before
+	s.nested = true                            // nothing else of the process runs before
 	if err = p.pool.Check(s.ctx); err == nil { // as the program does, before anything is followed or given
 		err = p.recover.Load(s.ctx)
 	}
