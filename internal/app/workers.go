@@ -23,7 +23,7 @@ func (a *App) openWorkers() error {
 	clerk := &engine.Clerk{Store: a.ports.store, Rates: a.Desk.Rates, Nets: a.Nets, Render: a.Desk.Render, Log: a.log}
 	a.pool = &engine.Pool{Store: a.ports.store, Signer: a.ports.signer, Nets: a.Nets, Log: a.log}
 	a.auditor = a.Auditor()
-	a.recover = &engine.Recovery{Store: a.ports.store, Journal: a.ports.journal, Log: a.log}
+	a.recover = &engine.Recovery{Store: a.ports.store, Journal: a.ports.journal, Nets: a.Nets, Render: a.Desk.Render, Log: a.log}
 	a.loops = append(a.loops,
 		worker.Loop{Name: "disk", Every: ReserveEvery, Timeout: StepTimeout, Run: func(context.Context) error { return a.reserve.keep() }},
 		worker.Loop{Name: "pool", Every: PoolEvery, Timeout: StepTimeout, Run: a.orStop(a.pool.Step)},

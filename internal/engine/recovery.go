@@ -29,6 +29,8 @@ type Journal interface {
 type Recovery struct {
 	Store   Store
 	Journal Journal
+	Nets    map[money.Currency]Net
+	Render  Renderer
 	Log     *slog.Logger
 
 	mu   sync.Mutex // owns the fields below
@@ -249,7 +251,7 @@ func (r *Recovery) add(tx Tx, s chain.SignedSpend, held []payment.Ticket) (payme
 		return spend, err
 	}
 	for _, pay := range s.Pays {
-		if err := adopt(tx, spend, pay, owners); err != nil {
+		if err := r.adopt(tx, spend, pay, owners); err != nil {
 			return spend, fmt.Errorf("payout %s: %w", pay.Payout, err)
 		}
 	}
@@ -323,7 +325,7 @@ func theirs(owners []*owner, p payment.Payout, amount money.Amount) *owner {
 }
 
 // adopt makes a payout the one that a lost spend pays: the store's own row of it, or a new one.
-func adopt(tx Tx, s payment.Spend, pay chain.Pay, owners []*owner) error {
+func (r *Recovery) adopt(tx Tx, s payment.Spend, pay chain.Pay, owners []*owner) error {
 	p, err := tx.Payout(payment.ID(pay.Payout))
 	absent := errors.Is(err, payment.ErrAbsent)
 	if err != nil && !absent {
@@ -332,7 +334,7 @@ func adopt(tx Tx, s payment.Spend, pay chain.Pay, owners []*owner) error {
 	o := theirs(owners, p, pay.Amount)
 	o.taken = true
 	if absent {
-		if p, err = invent(tx, s, pay, o); err != nil {
+		if p, err = r.invent(tx, s, pay, o); err != nil {
 			return err
 		}
 	}
@@ -358,7 +360,7 @@ func adopt(tx Tx, s payment.Spend, pay chain.Pay, owners []*owner) error {
 }
 
 // invent writes a payout that this store never had, from what the journal says of it.
-func invent(tx Tx, s payment.Spend, pay chain.Pay, o *owner) (payment.Payout, error) {
+func (r *Recovery) invent(tx Tx, s payment.Spend, pay chain.Pay, o *owner) (payment.Payout, error) {
 	coin := s.Network.Coin()
 	p := payment.Payout{
 		ID: payment.ID(pay.Payout), Kind: kindOfCause(pay.Cause), MerchantID: s.MerchantID, Network: s.Network, Amount: pay.Amount,
@@ -378,11 +380,38 @@ func invent(tx Tx, s payment.Spend, pay chain.Pay, o *owner) (payment.Payout, er
 			return p, err
 		}
 		p.InvoiceID, p.ApplicationID = inv.ID, inv.ApplicationID
+		if err := r.giveWay(tx, p); err != nil {
+			return p, err
+		}
 	}
 	if err := tx.AddPayout(p); err != nil {
 		return p, err
 	}
 	return tx.Payout(p.ID)
+}
+
+// giveWay ends what this store came to owe by itself, since the copy was made, of the kind that a lost payout is: of one kind an invoice
+// has one live payout, and the lost one is signed. What is owed beyond it is claimed again once it is done.
+func (r *Recovery) giveWay(tx Tx, lost payment.Payout) error {
+	f, err := tx.Facts(lost.InvoiceID)
+	if err != nil {
+		return err
+	}
+	for _, p := range f.Payouts {
+		if p.Kind != lost.Kind || p.Network != lost.Network || !p.Live() {
+			continue
+		}
+		if p.State == payment.PayoutPaying {
+			return fmt.Errorf("payout %s of the same kind is being paid, and comes first", p.ID)
+		}
+		if err := end(tx, &p, "an earlier payout of its kind was signed already, and is paid first"); err != nil {
+			return err
+		}
+		if err := (teller{r.Nets, r.Render}).tell(tx, p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func kindOfCause(c chain.Cause) payment.PayoutKind {

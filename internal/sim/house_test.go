@@ -261,7 +261,7 @@ func nets() map[money.Currency]engine.Net {
 func (p *process) wire(log *slog.Logger) error {
 	s := p.s
 	all, st, render := s.nets, portStore{p, p.store}, webhook.Render
-	p.recover = &engine.Recovery{Store: st, Journal: portJournal{p}, Log: log}
+	p.recover = &engine.Recovery{Store: st, Journal: portJournal{p}, Nets: all, Render: render, Log: log}
 	p.pay = map[money.Currency][2]*engine.Payer{}
 	p.desk = &engine.Desk{
 		Store: st, Rates: portRates{p}, Sender: portSender{p}, Render: render, Sealer: plain{}, Nets: all, Log: log,
