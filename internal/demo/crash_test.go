@@ -61,6 +61,12 @@ hit
 expect A 2/1
 finish A settlement`
 
+// apart are the steps that no scene here brings a payout to, and who strikes at them instead.
+func apart() map[string]string {
+	const batch = "only a Bitcoin batch that lost coins for ever comes to it: TestNarrowSteps of the engine strikes there, on both databases"
+	return map[string]string{"narrow": batch, "narrowed": batch}
+}
+
 // crashAll plays every step of a payout with a crash, each coin on a stage of its own: whole in refunds and in settlements, else in
 // one of them.
 func crashAll(t *testing.T, whole bool, args func(t *testing.T) []string) {
@@ -73,6 +79,10 @@ func crashAll(t *testing.T, whole bool, args func(t *testing.T) []string) {
 				t.Fatalf("list steps: %v", err)
 			}
 			for _, step := range all {
+				if why, ok := apart()[step.Name]; ok {
+					t.Logf("step %s: %s", step.Name, why)
+					continue
+				}
 				scenes := scenesOf(step.Name)
 				if !whole {
 					scenes = scenes[:1]
