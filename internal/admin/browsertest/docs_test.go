@@ -89,7 +89,7 @@ func (s *shop) takePictures(t *testing.T) {
 			return fmt.Sprintf(`<img src="images/admin/%s-%s.png" width="420" alt="%s, %s">`, x.name, tag, x.name, language)
 		}
 		where := regexp.MustCompile(`[0-9A-F]{64}`).ReplaceAllString(x.path, "ID")
-		where, _, _ = strings.Cut(regexp.MustCompile(`/link/.*`).ReplaceAllString(where, "/link/…"), "?")
+		where, _, _ = strings.Cut(regexp.MustCompile(`/(link|veto)/.*`).ReplaceAllString(where, "/$1/…"), "?")
 		fmt.Fprintf(&b, "| **%s**<br>`%s` | %s | %s |\n", html.EscapeString(titles[x.name]), where, picture("en", "English"), picture("ko", "Korean"))
 	}
 	if err := os.WriteFile(docsPage, []byte(b.String()), 0o644); err != nil {
