@@ -359,18 +359,9 @@ func (p *Payer) bump(ctx context.Context, s payment.Spend, v payment.Version) er
 		Network: u.Network, Spend: u.Spend, Version: v.Number + 1, Merchant: u.Merchant, Holdings: u.Holdings, Anchor: u.Anchor,
 		Pays: u.Pays, Previous: v.Rate, MaxRate: p.Rules.MaxRate,
 	}
-	for i := range d.Pays {
-		d.Pays[i].Net = money.Amount{}
-	}
-	next, err := p.Builder.Build(ctx, d)
-	if err == nil && len(p.tooDear(next)) > 0 {
-		err = errTooDear // the signer would refuse it
-	}
-	switch {
-	case errors.Is(err, chain.ErrFeeTooHigh), errors.Is(err, chain.ErrTooSmall), errors.Is(err, errTooDear):
-		return errors.Join(p.resend(ctx, v), p.wait(ctx, s, rest{payment.HoldCeiling, shown(err), p.Rules.Resend}))
-	case err != nil:
-		return errors.Join(p.resend(ctx, v), p.wait(ctx, s, rest{payment.HoldNode, shown(err), LookAgain * p.Net.Retry}))
+	next, ok, err := p.rebuild(ctx, s, v, d)
+	if !ok {
+		return err
 	}
 	p.at(StepBumped)
 	return p.change(ctx, s, func(tx Tx, s *payment.Spend) error {
@@ -381,6 +372,25 @@ func (p *Payer) bump(ctx context.Context, s payment.Spend, v payment.Version) er
 		s.Version, s.DueAt = row.Number, tx.Now()
 		return tx.AddVersion(row)
 	})
+}
+
+// rebuild builds the version of a spend that comes after v, as d has it. Where the ceiling or the amount does not allow one, or no node
+// helps to build it, v is sent on and the spend waits: ok is false then.
+func (p *Payer) rebuild(ctx context.Context, s payment.Spend, v payment.Version, d chain.Draft) (next chain.Unsigned, ok bool, err error) {
+	for i := range d.Pays {
+		d.Pays[i].Net = money.Amount{}
+	}
+	next, err = p.Builder.Build(ctx, d)
+	if err == nil && len(p.tooDear(next)) > 0 {
+		err = errTooDear // the signer would refuse it
+	}
+	switch {
+	case errors.Is(err, chain.ErrFeeTooHigh), errors.Is(err, chain.ErrTooSmall), errors.Is(err, errTooDear):
+		return next, false, errors.Join(p.resend(ctx, v), p.wait(ctx, s, rest{payment.HoldCeiling, shown(err), p.Rules.Resend}))
+	case err != nil:
+		return next, false, errors.Join(p.resend(ctx, v), p.wait(ctx, s, rest{payment.HoldNode, shown(err), LookAgain * p.Net.Retry}))
+	}
+	return next, true, nil
 }
 
 // resend sends bytes again without booking anything.

@@ -101,18 +101,9 @@ func (p *Payer) narrow(ctx context.Context, s payment.Spend, v payment.Version, 
 			d.Anchor = h.Ticket
 		}
 	}
-	for i := range d.Pays {
-		d.Pays[i].Net = money.Amount{}
-	}
-	next, err := p.Builder.Build(ctx, d)
-	if err == nil && len(p.tooDear(next)) > 0 {
-		err = errTooDear // the signer would refuse it
-	}
-	switch {
-	case errors.Is(err, chain.ErrFeeTooHigh), errors.Is(err, chain.ErrTooSmall), errors.Is(err, errTooDear):
-		return errors.Join(p.resend(ctx, v), p.wait(ctx, s, rest{payment.HoldCeiling, shown(err), p.Rules.Resend}))
-	case err != nil:
-		return errors.Join(p.resend(ctx, v), p.wait(ctx, s, rest{payment.HoldNode, shown(err), LookAgain * p.Net.Retry}))
+	next, ok, err := p.rebuild(ctx, s, v, d)
+	if !ok {
+		return err
 	}
 	p.Log.ErrorContext(ctx, "the chain took coins of a payout back: those that are left are paid without them",
 		"spend", s.ID, "network", s.Network, "version", next.Version, "payouts", len(next.Pays), "tickets", len(next.Holdings))
